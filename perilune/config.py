@@ -1,0 +1,438 @@
+"""The recipe: typed TOML that names the model, the problems, the rewards, the stages and the backends.
+
+Each field's docstring is its one-line meaning; ``perilune recipe`` prints them all. Where k1.5 does not publish a
+value, the default is ours and ``docs/paper.md`` says why.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from perilune.errors import RecipeError
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the recipe: unknown keys are refused, values are checked once, here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ModelConfig(Section):
+    """[model]: which Hugging Face causal language model."""
+
+    name: str
+    """A built-in name (smollm2-135m-instruct), a local folder, or a Hugging Face hub id."""
+    revision: str | None = None
+    """Hub revision, if the model comes from the hub."""
+    system_prompt: str | None = None
+    """System message put before every problem; none by default."""
+    chat_template: str | None = None
+    """Path of a Jinja chat template, for a tokenizer that has none."""
+
+
+class FieldMapping(Section):
+    """[problems.*.fields]: which field of a record is what."""
+
+    question: str = "question"
+    """Field with the question, or with a list of chat messages."""
+    answer: str = "answer"
+    """Field with the reference answer."""
+    answer_pattern: str | None = None
+    """Regular expression whose first group is the answer within the answer field, e.g. '####\\s*(.+)'."""
+    id: str | None = None
+    """Field with a unique id; by default ids are made from the content."""
+    tags: str | None = None
+    """Field with a tag or a list of tags."""
+    difficulty: str | None = None
+    """Field with a number; larger is harder."""
+    images: str | None = None
+    """Field with an image path or a list of them."""
+
+
+class GeneratorConfig(Section):
+    """[[problems.*.generators]]: one built-in generator of the mixture."""
+
+    name: Literal["arithmetic", "countdown"]
+    """arithmetic: word problems; countdown: reach a target from given numbers."""
+    weight: PositiveFloat = 1.0
+    """Share of the mixture, relative to the others."""
+    difficulties: tuple[PositiveInt, ...] = (1, 2, 3)
+    """Difficulty levels to draw from, uniformly."""
+
+
+class SourceConfig(Section):
+    """[problems.train] and [problems.heldout]: where problems come from."""
+
+    kind: Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym"]
+    """What sort of source."""
+    path: str | None = None
+    """File (jsonl, parquet), data set id or folder (huggingface), or task name (reasoning_gym)."""
+    split: str = "train"
+    """Split of a Hugging Face data set; for generators the split is set by train and heldout themselves."""
+    subset: str | None = None
+    """Configuration name of a Hugging Face data set."""
+    rows: str | None = None
+    """Python-like slice of the rows, e.g. ':-500' or '-500:'."""
+    fields: FieldMapping = FieldMapping()
+    """Which field of a record is what."""
+    prompt: str = "{question}"
+    """Text of the user's message; {question} is replaced by the question."""
+    reward: str = "math"
+    """Reward that judges these problems."""
+    tags: tuple[str, ...] = ()
+    """Tags given to every problem of this source."""
+    generators: tuple[GeneratorConfig, ...] = ()
+    """The mixture, for kind = generator."""
+    count: PositiveInt | None = None
+    """Use at most so many problems; generators are endless and take this as the pool's size."""
+    seed: int = 0
+    """Seed of a generator."""
+    max_prompt_tokens: PositiveInt | None = None
+    """Drop problems whose rendered prompt is longer."""
+    min_difficulty: float | None = None
+    """Drop problems below this difficulty."""
+    max_difficulty: float | None = None
+    """Drop problems above this difficulty."""
+
+
+class ProblemsConfig(Section):
+    """[problems]: what is trained on, and what is held out."""
+
+    train: SourceConfig
+    """Problems for warm-up and RL."""
+    heldout: SourceConfig
+    """Problems for evaluation alone."""
+
+
+class RewardsConfig(Section):
+    """[rewards]: how answers are graded."""
+
+    answer_form: Literal["boxed", "answer_line", "any"] = "any"
+    """Where a response must put its answer: \\boxed{…}, a last line 'Answer: …', or either."""
+    format_weight: Share = 0.0
+    """Share of the score that a right form alone earns; the rest is for being right."""
+    workers: PositiveInt = 1
+    """Grading processes."""
+    timeout_seconds: PositiveFloat = 5.0
+    """Time limit of one grading; beyond it the worker is ended and the grade is an error."""
+    retries: Annotated[int, Field(ge=0)] = 1
+    """How often a grading that ended in an error is tried again."""
+
+
+class EngineConfig(Section):
+    """[engine]: how responses are generated."""
+
+    backend: Literal["local"] = "local"
+    """local: the embedded continuous-batching engine, for CPU and CUDA."""
+    dtype: Dtype = "auto"
+    """Compute type; auto measures what this processor does well."""
+    slots: PositiveInt = 64
+    """Responses generated side by side."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 …"""
+    repetition_max_period: PositiveInt = 32
+    """Longest repeated block, in tokens, that the early stop looks for."""
+    repetition_min_repeats: Annotated[int, Field(ge=2)] = 4
+    """How many copies of the block in a row count as repetition."""
+    repetition_min_tokens: PositiveInt = 24
+    """Least tokens that the copies must span together."""
+
+
+class TrainerConfig(Section):
+    """[trainer]: how weights are updated; fp32 masters always."""
+
+    backend: Literal["torch"] = "torch"
+    """torch: one process."""
+    dtype: Dtype = "auto"
+    """Compute type under fp32 masters; auto measures what this processor does well."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 …"""
+    micro_batch_tokens: PositiveInt = 2048
+    """Tokens that go forward and backward at once; bounds memory."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    max_gradient_norm: PositiveFloat = 1.0
+    """Gradient clipping by global norm."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's decoupled weight decay."""
+    beta1: Share = 0.9
+    """AdamW's first-moment decay."""
+    beta2: Share = 0.95
+    """AdamW's second-moment decay."""
+
+
+class SFTConfig(Section):
+    """[sft]: the long-CoT warm-up (k1.5, section 2.2)."""
+
+    demonstrations: str | None = None
+    """JSONL file of chat messages; by default the generators' own verified demonstrations."""
+    count: PositiveInt = 320
+    """Demonstrations used."""
+    epochs: PositiveInt = 1
+    """Passes over them."""
+    learning_rate: PositiveFloat = 2e-5
+    """Peak learning rate (k1.5's vanilla SFT: 2e-5)."""
+    final_learning_rate: PositiveFloat = 2e-6
+    """Learning rate at the end of the linear decay (k1.5's vanilla SFT: 2e-6)."""
+    warmup_share: Share = 0.05
+    """Share of the steps in which the learning rate rises."""
+    batch_size: PositiveInt = 8
+    """Demonstrations per optimiser step."""
+
+
+class LengthRewardConfig(Section):
+    """[rl.length_reward]: k1.5, section 2.3.3."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight in the total reward; 0 is off."""
+    warmup_iterations: Annotated[int, Field(ge=0)] = 0
+    """Iterations at first without it; constant after."""
+
+
+class SamplingConfig(Section):
+    """[rl.sampling]: which problems are drawn (k1.5, section 2.3.4)."""
+
+    strategy: Literal["uniform", "prioritized"] = "prioritized"
+    """prioritized draws problem i with probability proportional to 1 - its success rate."""
+    prior_success: Share = 0.5
+    """Success rate assumed of a problem never tried."""
+    decay: Share = 0.5
+    """Weight of the newest group in the tracked success rate."""
+    curriculum: Literal["none", "staged", "gradual"] = "none"
+    """staged: every problem at first, then the hard ones only; gradual: easy to hard."""
+    curriculum_iteration: PositiveInt = 24
+    """Iteration from which staged draws hard ones only, or by which gradual has let all in (k1.5's ablation: 24)."""
+    hard_share: Share = 0.5
+    """Share of the problems, hardest first, that counts as hard."""
+
+
+class RLConfig(Section):
+    """[rl]: online policy mirror descent with partial rollouts (k1.5, sections 2.3 and 2.6)."""
+
+    algorithm: Literal["opmd", "rest", "grpo"] = "opmd"
+    """opmd: k1.5's eq. 3; rest and grpo: the baselines it is compared with."""
+    iterations: PositiveInt = 10
+    """Rollout phase and training phase, so often."""
+    problems_per_iteration: PositiveInt = 8
+    """Fresh groups drawn per iteration."""
+    group_size: Annotated[int, Field(ge=2)] = 8
+    """k: responses per problem; the baseline needs at least 2."""
+    segment_tokens: PositiveInt = 64
+    """Budget of new tokens per response and iteration; a longer response is cut and goes on in the next one."""
+    max_response_tokens: PositiveInt = 192
+    """Maximum response length, all segments together."""
+    max_staleness: Annotated[int, Field(ge=0)] = 8
+    """A group whose oldest segment is more policy versions old than this is discarded and its problem released."""
+    loss_segments: Literal["all", "current"] = "all"
+    """Which segments of a response enter the loss: all of them, or those of the current policy version alone."""
+    temperature: PositiveFloat = 1.0
+    """Sampling temperature of rollouts."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus of rollouts; 1 is off."""
+    tau: PositiveFloat = 0.05
+    """The strength of the pull to the reference (eq. 3)."""
+    baseline: Literal["mean", "log_partition"] = "mean"
+    """What stands for tau log Z: the mean reward, or tau log mean exp(r/tau)."""
+    minibatches: PositiveInt = 4
+    """Optimiser steps per iteration; with one, tau does nothing."""
+    learning_rate: PositiveFloat = 1e-5
+    """Constant within the run."""
+    train_on_flat_groups: bool = True
+    """Keep groups whose advantages are all zero; only the pull to the reference is left in them."""
+    limit_response: Literal["grade", "wrong", "exclude"] = "grade"
+    """A response cut at the maximum length is graded as it is, counts as wrong, or is left out."""
+    repetition_penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Taken from the reward of a response that was stopped for repeating itself."""
+    length_reward: LengthRewardConfig = LengthRewardConfig()
+    """The length reward."""
+    sampling: SamplingConfig = SamplingConfig()
+    """Which problems are drawn."""
+    grpo_clip: PositiveFloat = 0.2
+    """GRPO's clipping range."""
+    grpo_beta: Annotated[float, Field(ge=0)] = 0.001
+    """GRPO's weight of the KL term (DeepSeek-R1: 0.001)."""
+    grpo_reference_iterations: PositiveInt = 400
+    """Iterations after which GRPO's KL reference is replaced (DeepSeek-R1: every 400 steps)."""
+
+    @model_validator(mode="after")
+    def _segments_fit(self) -> Self:
+        needed = -(-self.max_response_tokens // self.segment_tokens) - 1
+        if self.max_staleness < needed:
+            raise ValueError(
+                f"max_staleness = {self.max_staleness} would discard every response that uses its full length: "
+                f"max_response_tokens = {self.max_response_tokens} in segments of segment_tokens = "
+                f"{self.segment_tokens} spans {needed} policy versions. Raise max_staleness or segment_tokens"
+            )
+        return self
+
+
+class EvaluationConfig(Section):
+    """[evaluation]: how the model is measured on the held-out problems."""
+
+    max_response_tokens: PositiveInt = 256
+    """Maximum response length."""
+    samples: Annotated[int, Field(ge=0)] = 0
+    """Sampled responses per problem beside the greedy one, for sampled pass@1 and pass@k; 0 is greedy alone."""
+    temperature: PositiveFloat = 1.0
+    """Temperature of the sampled responses."""
+    every: Annotated[int, Field(ge=0)] = 0
+    """Evaluate greedily each so many RL iterations; 0 is before and after stages only."""
+    during_count: PositiveInt | None = None
+    """Problems used by the evaluations during RL; all by default."""
+    base: bool = True
+    """Evaluate the model before the first stage too."""
+
+
+class LoggingConfig(Section):
+    """[logging]: where metrics go beside metrics.jsonl."""
+
+    tensorboard: bool = True
+    """Write TensorBoard events."""
+    wandb: str | None = None
+    """Weights & Biases project; needs the extra 'wandb'."""
+    mismatch_alarm: PositiveFloat = 0.1
+    """Warn when the mean |trainer - engine| log-probability of an iteration exceeds this, in nats."""
+    sample_responses: Annotated[int, Field(ge=0)] = 4
+    """Responses per iteration kept in the report."""
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    name: str
+    """The run's name; its folder is output/name."""
+    output: str = "runs"
+    """Where runs are written."""
+    seed: int = 0
+    """Seed of everything random: sampling, batching, rollouts."""
+    threads: PositiveInt | None = None
+    """CPU threads for torch; by default as many as this process may use."""
+    stages: tuple[Literal["sft", "rl"], ...] = ("sft", "rl")
+    """Stages in the order they run; the model is evaluated before, between and after them."""
+    model: ModelConfig
+    problems: ProblemsConfig
+    rewards: RewardsConfig = RewardsConfig()
+    engine: EngineConfig = EngineConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    sft: SFTConfig = SFTConfig()
+    rl: RLConfig = RLConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    logging: LoggingConfig = LoggingConfig()
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.output) / self.name
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file and apply dotted overrides such as ``rl.iterations=20``.
+
+    Raises:
+        RecipeError: the file is missing or no TOML, or a key or value is wrong; the message names each of them.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe at {path}; ready ones are in recipes/, e.g. recipes/quickstart.toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}") from None
+    for override in overrides:
+        _apply_override(table, override)
+    return parse_recipe(table, source=str(path))
+
+
+def parse_recipe(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
+    """Check a recipe given as nested tables.
+
+    Raises:
+        RecipeError: naming every wrong key or value, and the nearest right name of an unknown key.
+    """
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        lines = [_describe(dict(problem)) for problem in error.errors()]
+        raise RecipeError(f"{source}: {len(lines)} mistake(s)\n" + "\n".join(f"  - {line}" for line in lines)) from None
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML; :func:`load_recipe` reads it back to an equal recipe."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def describe_fields(section: type[Section] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
+    """(dotted name, default, one-line meaning) of every field, tables flattened."""
+    rows: list[tuple[str, str, str]] = []
+    for name, info in section.model_fields.items():
+        inner = _section_of(info)
+        if inner is not None:
+            rows += describe_fields(inner, f"{prefix}{name}.")
+            continue
+        default = "(required)" if info.is_required() else repr(info.get_default())
+        rows.append((prefix + name, default, info.description or ""))
+    return rows
+
+
+def _section_of(info: FieldInfo) -> type[Section] | None:
+    kind = info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def _apply_override(table: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise RecipeError(f"override {override!r} is not of the form key=value, e.g. rl.iterations=20")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *parents, leaf = key.strip().split(".")
+    for parent in parents:
+        inner = table.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"override {override!r}: {parent!r} is a value, not a table")
+        table = inner
+    table[leaf] = value
+
+
+def _describe(problem: dict[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    name = ".".join(location) or "recipe"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {name}{_suggestion(location)}"
+    if problem["type"] == "missing":
+        return f"missing key {name}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = "" if isinstance(given, dict) else f" (got {given!r})"
+    return f"{name}: {message}{shown}"
+
+
+def _suggestion(location: Sequence[str]) -> str:
+    names = [name for name, _, _ in describe_fields()]
+    section: type[Section] | None = Recipe
+    for part in location[:-1]:
+        info = section.model_fields.get(part) if section else None
+        section = _section_of(info) if info else None
+    siblings = list(section.model_fields) if section else []
+    near = difflib.get_close_matches(location[-1], siblings, n=1)
+    if near:
+        return f"; did you mean {'.'.join([*location[:-1], near[0]])}?"
+    far = [name for name in names if name.rsplit(".", 1)[-1] == location[-1]]
+    far = far or difflib.get_close_matches(".".join(location), names, n=1)
+    return f"; did you mean {far[0]}?" if far else f"; known here: {', '.join(siblings) or 'nothing'}"

@@ -1,0 +1,55 @@
+"""What can go wrong and be told to a user in one message.
+
+PeriluneError
+├── RecipeError          a recipe is missing, malformed, or names something that does not exist
+├── ProblemsError        a problem source cannot be read, or holds nothing usable
+├── ModelError           a model or tokenizer cannot be loaded or used
+├── RunFolderError       a run folder exists already, is missing, or is not whole
+├── RewardError          the grading workers cannot work
+├── EngineError          the rollout engine cannot go on
+├── TrainerError         the trainer cannot go on
+└── BackendUnavailable   a backend is named that this machine cannot run
+
+Each message says what is wrong, why, and what to do. The command line prints the message alone and exits with
+:attr:`PeriluneError.exit_code`; anything that is not a PeriluneError is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+
+class PeriluneError(Exception):
+    """Base of every failure that a user can mend."""
+
+    exit_code = 2
+
+
+class RecipeError(PeriluneError):
+    """A recipe is missing, malformed, or names something that does not exist."""
+
+
+class ProblemsError(PeriluneError):
+    """A problem source cannot be read, or holds nothing usable."""
+
+
+class ModelError(PeriluneError):
+    """A model or tokenizer cannot be loaded or used."""
+
+
+class RunFolderError(PeriluneError):
+    """A run folder exists already, is missing, or is not whole."""
+
+
+class RewardError(PeriluneError):
+    """The grading workers cannot work."""
+
+
+class EngineError(PeriluneError):
+    """The rollout engine cannot go on."""
+
+
+class TrainerError(PeriluneError):
+    """The trainer cannot go on."""
+
+
+class BackendUnavailable(PeriluneError):
+    """A backend is named that this machine cannot run."""

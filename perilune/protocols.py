@@ -1,0 +1,95 @@
+"""The seams: where a part can be replaced by another real implementation.
+
+``backends/`` implements Engine, Trainer and Workers; ``rewards/`` implements Reward. The loop knows these alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from perilune.types import Completion, Grade, Problem, Request, Sample, Stop, UpdateMetrics
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Engine(Protocol):
+    """Generates segments. Holds one set of weights at a time, and no cache that outlives them."""
+
+    @property
+    def version(self) -> int:
+        """The policy version of the weights it holds."""
+        ...
+
+    def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]], version: int) -> None:
+        """Take new weights under their Hugging Face names, and forget every cache that the old ones filled."""
+        ...
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield one completion per request as each finishes, in no promised order.
+
+        Raises:
+            EngineError: a request cannot be served (too long for the cache, say).
+        """
+        ...
+
+
+class Trainer(Protocol):
+    """Holds the policy and its optimiser; knows nothing of rollouts."""
+
+    @property
+    def version(self) -> int:
+        """How many updates these weights have seen."""
+        ...
+
+    def begin_iteration(self) -> None:
+        """Reference <- policy; the optimiser is reset (k1.5, section 2.3.2)."""
+        ...
+
+    def logprobs(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
+        """Log-probabilities in nats of each sample's response tokens, [T - prompt_length], under the policy."""
+        ...
+
+    def update(self, samples: Sequence[Sample], progress: Callable[[int, int], None] | None = None) -> UpdateMetrics:
+        """Take this iteration's minibatch steps; the version rises by one.
+
+        Args:
+            samples: what to train on.
+            progress: called with (steps done, steps in all).
+        """
+        ...
+
+    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The policy's weights under their Hugging Face names."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that the next update depends on."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take back what :meth:`save` wrote."""
+        ...
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the policy as a Hugging Face model that ``from_pretrained`` loads, tokenizer included."""
+        ...
+
+
+class Reward(Protocol):
+    """Judges one response. Must be safe to call in another process; may raise, which counts as an error."""
+
+    def __call__(self, problem: Problem, response: str, stop: Stop) -> Grade:
+        """Grade the response."""
+        ...
+
+
+class Workers(Protocol):
+    """Where engine and trainer live: in this process, or on a cluster."""
+
+    def serving(self, trainer: Trainer) -> AbstractContextManager[Engine]:
+        """An engine that holds the trainer's present weights under the trainer's version."""
+        ...

@@ -1,0 +1,241 @@
+"""The words of Perilune: frozen records that flow between the parts, without behaviour beyond derived views.
+
+A :class:`Problem` becomes a :class:`Group` of k empty :class:`Trajectory` records; the engine appends a
+:class:`Segment` to each, at most one per iteration; a reward gives each terminal trajectory a :class:`Grade`;
+complete groups become :class:`Sample` records, which the trainer sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Stop(StrEnum):
+    """Why a segment ended (k1.5, section 2.6.2, Figure 3b)."""
+
+    ENDED = "ended"
+    """Normal stop: the model emitted an end token."""
+    CUT = "cut"
+    """The segment budget was reached; the response goes on in a later iteration."""
+    REPEATED = "repeated"
+    """Early stop: the response was repeating itself."""
+    LIMIT = "limit"
+    """The maximum response length was reached."""
+
+    @property
+    def terminal(self) -> bool:
+        """True if no later segment follows."""
+        return self is not Stop.CUT
+
+
+class Verdict(StrEnum):
+    """What a reward found. An error is not a wrong answer."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. ``images`` are file paths or data URLs, in the order of the text."""
+
+    role: str
+    content: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question whose answer can be checked."""
+
+    id: str
+    messages: tuple[Message, ...]
+    answer: str
+    """The reference answer, in the form that the reward named by ``reward`` expects."""
+    reward: str = "math"
+    tags: tuple[str, ...] = ()
+    difficulty: float | None = None
+    """Larger is harder; the scale is the source's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A problem with a worked long-CoT response, for the warm-up."""
+
+    problem: Problem
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one iteration added to a response."""
+
+    tokens: tuple[int, ...]
+    """Token ids, [T], the end token included when the model emitted it."""
+    logprobs: tuple[float, ...]
+    """Log-probability in nats of each token, [T], under the generating weights at temperature 1."""
+    version: int
+    """The policy version whose weights generated every token of this segment."""
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A reward's finding on one response."""
+
+    verdict: Verdict
+    score: float
+    """In [0, 1]; 1 for right and 0 for wrong with the plain correctness reward; meaningless on an error."""
+    detail: str = ""
+    """One line for people: the extracted answer, or what went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One response to one problem: its segments so far, its seed, its grade once it has one."""
+
+    id: str
+    """``<group id>/<index>``."""
+    index: int
+    """Sample number within the group, 0 to k-1."""
+    seed: int
+    """Key of the trajectory's own random stream, unsigned 64 bit."""
+    segments: tuple[Segment, ...] = ()
+    grade: Grade | None = None
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """All response tokens, [T]."""
+        return tuple(token for segment in self.segments for token in segment.tokens)
+
+    @property
+    def logprobs(self) -> tuple[float, ...]:
+        """Behaviour log-probabilities of all response tokens, [T]."""
+        return tuple(value for segment in self.segments for value in segment.logprobs)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The policy version of each response token, [T]."""
+        return tuple(segment.version for segment in self.segments for _ in segment.tokens)
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why the last segment ended; None before the first."""
+        return self.segments[-1].stop if self.segments else None
+
+    @property
+    def terminal(self) -> bool:
+        """True once the response is finished."""
+        return self.stop is not None and self.stop.terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The k trajectories of one problem: the unit of the baseline and of the length reward."""
+
+    id: str
+    problem: Problem
+    prompt_tokens: tuple[int, ...]
+    born: int
+    """The iteration that drew it."""
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def complete(self) -> bool:
+        """True when every trajectory is terminal and graded: only then may the group train."""
+        return all(t.terminal and t.grade is not None for t in self.trajectories)
+
+    @property
+    def oldest_version(self) -> int | None:
+        """The oldest policy version among its segments; None before the first segment."""
+        return min((s.version for t in self.trajectories for s in t.segments), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the trainer sees of one trajectory. All sequences have the length T of prompt plus response."""
+
+    tokens: tuple[int, ...]
+    """Prompt and response tokens, [T]."""
+    prompt_length: int
+    """How many of the tokens are prompt; ``tokens[prompt_length:]`` is the response."""
+    loss_mask: tuple[bool, ...]
+    """[T]; True where the token enters the loss. False on every prompt token."""
+    advantage: float
+    behaviour_logprobs: tuple[float, ...] = ()
+    """[T - prompt_length]; the engine's log-probabilities in nats; empty for supervised samples."""
+    versions: tuple[int, ...] = ()
+    """[T - prompt_length]; the policy version of each response token; empty for supervised samples."""
+    group: int = 0
+    """Which group of the batch it belongs to; samples of one group share their prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the engine is asked to generate: the next segment of one response."""
+
+    id: str
+    prompt_tokens: tuple[int, ...]
+    response_tokens: tuple[int, ...]
+    """What was generated before, [T]; empty for a fresh response."""
+    segment_tokens: int
+    """At most this many new tokens now; then CUT."""
+    max_response_tokens: int
+    """At most this many response tokens in all, earlier ones counted; then LIMIT."""
+    seed: int
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The engine's answer to a :class:`Request`."""
+
+    request_id: str
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class GradeRequest:
+    """What a reward is asked to judge. Text only: decoded for the reward, never encoded again."""
+
+    id: str
+    problem: Problem
+    response: str
+    stop: Stop = Stop.ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMetrics:
+    """What the trainer measured in one update (one iteration of RL, or one stretch of SFT)."""
+
+    loss: float
+    steps: int
+    tokens: int
+    """Tokens that went forward and backward, prompt included, summed over the steps."""
+    gradient_norm: float
+    """Mean over the steps, before clipping."""
+    mismatch_mean: float = float("nan")
+    """Mean |trainer - engine| log-probability in nats, over tokens of the current version."""
+    mismatch_max: float = float("nan")
+    kl_to_reference: float = float("nan")
+    """Mean over samples of log pi_theta(y) - log pi_i(y), last step seen of each sample, in nats."""
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredResponse:
+    """One evaluated response."""
+
+    problem: Problem
+    response: str
+    tokens: int
+    """Response length in tokens."""
+    stop: Stop
+    grade: Grade
+    sample: int = 0
+    """Sample number; 0 for greedy."""
