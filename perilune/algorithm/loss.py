@@ -1,0 +1,85 @@
+"""The losses: online policy mirror descent, and ReST and GRPO, which k1.5 is compared with.
+
+Axes: N, the sequences given; T, their tokens, padded. Every loss is a sum over N divided by ``count``, the number of
+sequences of the whole minibatch: the losses of its micro-batches add up to the minibatch's mean, and so do their
+gradients. Log-probabilities are in nats.
+"""
+# ruff: noqa: N803, N806
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def opmd_loss(logprob_sums_N: Tensor, reference_sums_N: Tensor, advantages_N: Tensor, tau: float, count: int) -> Tensor:
+    """k1.5's policy objective (section 2.3.2, eq. 3) as a loss to minimise, scalar.
+
+    With logpi = log pi_theta(y|x) and logpi_i = log pi_i(y|x), both summed over the whole response, the loss is
+
+        mean over N of  -[ A logpi - (tau/2) (logpi - logpi_i)^2 ]
+
+    and its gradient  -[ A grad logpi - (tau/2) grad (logpi - logpi_i)^2 ]  is eq. 3 with the sign turned, since eq. 3
+    is an ascent direction. Eq. 3 in turn comes from the surrogate L = (A - tau (logpi - logpi_i))^2, A = r - tau log Z:
+    grad L = -2 tau (A - tau (logpi - logpi_i)) grad logpi, so eq. 3 = -grad L / (2 tau), and the gradient of this loss
+    is grad L / (2 tau). With the mean reward for tau log Z it is the paper's eq. 3 to the letter.
+
+    The squared term is of the sequence, not of each token: no ratio, no clipping, no division by length.
+
+    Args:
+        logprob_sums_N: log-probability of each response under the policy, with gradient.
+        reference_sums_N: the same under the iteration's reference, over the same tokens.
+        advantages_N: reward minus baseline.
+        tau: strength of the pull to the reference.
+        count: sequences in the minibatch.
+    """
+    log_ratio_N = logprob_sums_N - reference_sums_N.detach()
+    gain_N = advantages_N * logprob_sums_N - 0.5 * tau * log_ratio_N.square()
+    return -gain_N.sum() / count
+
+
+def rest_loss(logprob_sums_N: Tensor, advantages_N: Tensor, count: int) -> Tensor:
+    """-A log pi over whole responses, scalar: ReST, with A = 1 for the sample to fit and 0 otherwise.
+
+    The method that k1.5's ablation of negative gradients compares with; A comes from ``rest_advantages``.
+    """
+    return -(advantages_N * logprob_sums_N).sum() / count
+
+
+def grpo_loss(
+    logprobs_N_T: Tensor,
+    old_logprobs_N_T: Tensor,
+    reference_logprobs_N_T: Tensor,
+    mask_N_T: Tensor,
+    advantages_N: Tensor,
+    *,
+    clip: float,
+    beta: float,
+    count: int,
+) -> Tensor:
+    """GRPO (DeepSeek-R1, arXiv 2501.12948), scalar: -[ min(rho A, clip(rho, 1-eps, 1+eps) A) - beta D_KL ].
+
+    rho = pi/pi_old and D_KL = pi_ref/pi - log(pi_ref/pi) - 1, both per token; the mean over a sequence's tokens first,
+    then over the sequences. A sequence without a token in the mask contributes 0.
+
+    Args:
+        logprobs_N_T: per token under the policy, with gradient.
+        old_logprobs_N_T: under the policy that generated the responses.
+        reference_logprobs_N_T: under the KL reference.
+        mask_N_T: bool; which tokens count. What stands elsewhere, NaN included, is not looked at.
+        advantages_N: from ``grpo_advantages``.
+        clip: epsilon.
+        beta: weight of D_KL.
+        count: sequences in the minibatch.
+    """
+    logprobs = logprobs_N_T.masked_fill(~mask_N_T, 0.0)
+    old = old_logprobs_N_T.detach().masked_fill(~mask_N_T, 0.0)
+    reference = reference_logprobs_N_T.detach().masked_fill(~mask_N_T, 0.0)
+    advantages_N_1 = advantages_N.unsqueeze(1)
+    ratio = torch.exp(logprobs - old)
+    gain = torch.minimum(ratio * advantages_N_1, ratio.clamp(1.0 - clip, 1.0 + clip) * advantages_N_1)
+    log_reference_ratio = reference - logprobs
+    divergence = torch.expm1(log_reference_ratio) - log_reference_ratio
+    per_token = (gain - beta * divergence).masked_fill(~mask_N_T, 0.0)
+    lengths_N = mask_N_T.sum(dim=1).clamp(min=1)
+    return -(per_token.sum(dim=1) / lengths_N).sum() / count
