@@ -10,7 +10,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from perilune.types import Completion, Grade, Problem, Request, Sample, Stop, UpdateMetrics
+from perilune.types import (
+    Completion,
+    Grade,
+    Objective,
+    OptimizerStep,
+    Problem,
+    Request,
+    Sample,
+    Stop,
+    UpdateMetrics,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +38,7 @@ class Engine(Protocol):
         """Take new weights under their Hugging Face names, and forget every cache that the old ones filled."""
         ...
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield one completion per request as each finishes, in no promised order.
 
         Raises:
@@ -45,19 +55,31 @@ class Trainer(Protocol):
         """How many updates these weights have seen."""
         ...
 
-    def begin_iteration(self) -> None:
-        """Reference <- policy; the optimiser is reset (k1.5, section 2.3.2)."""
+    def begin_iteration(self, *, keep_reference: bool = False) -> None:
+        """Reference <- policy; the optimiser is reset (k1.5, section 2.3.2).
+
+        Args:
+            keep_reference: leave the reference of an earlier iteration in place, if there is one.
+        """
         ...
 
     def logprobs(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
         """Log-probabilities in nats of each sample's response tokens, [T - prompt_length], under the policy."""
         ...
 
-    def update(self, samples: Sequence[Sample], progress: Callable[[int, int], None] | None = None) -> UpdateMetrics:
-        """Take this iteration's minibatch steps; the version rises by one.
+    def update(
+        self,
+        samples: Sequence[Sample],
+        objective: Objective,
+        steps: Sequence[OptimizerStep],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> UpdateMetrics:
+        """Take the optimiser steps; the version rises by one.
 
         Args:
-            samples: what to train on.
+            samples: what the steps choose from.
+            objective: the loss.
+            steps: minibatches and learning rates, in order.
             progress: called with (steps done, steps in all).
         """
         ...

@@ -7,9 +7,9 @@ complete groups become :class:`Sample` records, which the trainer sees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class Stop(StrEnum):
@@ -210,6 +210,28 @@ class GradeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """What an update optimises."""
+
+    algorithm: Literal["sft", "opmd", "rest", "grpo"]
+    tau: float = 0.05
+    """opmd: strength of the pull to the reference (k1.5, eq. 3)."""
+    clip: float = 0.2
+    """grpo: clipping range of the ratio."""
+    beta: float = 0.0
+    """grpo: weight of the KL term."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerStep:
+    """One optimiser step of an update."""
+
+    indices: tuple[int, ...]
+    """Which samples of the update make up its minibatch."""
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateMetrics:
     """What the trainer measured in one update (one iteration of RL, or one stretch of SFT)."""
 
@@ -223,8 +245,8 @@ class UpdateMetrics:
     """Mean |trainer - engine| log-probability in nats, over tokens of the current version."""
     mismatch_max: float = float("nan")
     kl_to_reference: float = float("nan")
-    """Mean over samples of log pi_theta(y) - log pi_i(y), last step seen of each sample, in nats."""
-    extra: Mapping[str, float] = field(default_factory=dict)
+    """Mean over samples of log pi_theta(y) - log pi_i(y) when the sample was last stepped on, in nats: how far the
+    policy has moved on the responses that it is trained on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,246 @@
+"""The embedded engine: continuous batching over preallocated slots, on CPU and CUDA.
+
+A step is schedule → run → postprocess. Each occupied slot contributes its newest token; a response admitted in the
+step contributes its earlier tokens too, in the same forward pass, so a free place is taken at once. Siblings of a
+group share the computation of their prompt. Nothing survives a call of ``generate``: no cache outlives its weights.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from perilune.algorithm.repetition import RepetitionDetector
+from perilune.algorithm.streams import uniforms
+from perilune.backends.engines.sampling import sample_tokens
+from perilune.backends.engines.slots import ATTENTION_NAME, Run, SlotBatch, SlotCache
+from perilune.backends.models import copy_weights
+from perilune.errors import EngineError
+from perilune.types import Completion, Request, Segment, Stop
+
+_PREFILL_TOKENS = 2048
+"""Earlier tokens admitted in one step, so that running responses do not stall behind a wave of new ones."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """One occupied slot."""
+
+    request: Request
+    tokens: list[int]
+    """Prompt and response; all but the newest are in the cache, or will be within this step."""
+    detector: RepetitionDetector
+    new_tokens: list[int] = field(default_factory=list)
+    new_logprobs: list[float] = field(default_factory=list)
+
+
+class LocalEngine:
+    """Implements :class:`perilune.protocols.Engine` on a Hugging Face causal language model."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        end_tokens: Iterable[int],
+        *,
+        slots: int,
+        detector: Callable[[], RepetitionDetector],
+        version: int = 0,
+    ):
+        """Take ownership of the model; it keeps its dtype and device.
+
+        Args:
+            model: used for generation alone from here on.
+            end_tokens: ids that end a response.
+            slots: responses generated side by side, at most.
+            detector: makes a fresh repetition detector, one per response.
+            version: the policy version of the model's present weights.
+
+        Raises:
+            EngineError: the slots do not reproduce this model's own attention.
+        """
+        self._model = model.eval()
+        self._end_tokens = frozenset(end_tokens)
+        self._slots = slots
+        self._new_detector = detector
+        self._version = version
+        self._device = model.device
+        self._config = model.config.get_text_config()
+        self._verify()
+
+    @property
+    def version(self) -> int:
+        """The policy version of the weights it holds."""
+        return self._version
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
+        """Take new weights under their Hugging Face names."""
+        copy_weights(self._model, weights)
+        self._version = version
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Yield one completion per request as each finishes.
+
+        Raises:
+            EngineError: a request is empty, already at its limit, or longer than the model's context.
+        """
+        for request in requests:
+            self._check(request)
+        if not requests:
+            return
+        waiting = deque(requests)
+        cache = self._allocate(requests)
+        rows: list[_Row] = []
+        while waiting or rows:
+            runs = self._schedule(waiting, rows, cache)
+            tokens, logprobs = self._run(rows, runs, cache)
+            yield from self._postprocess(rows, cache, tokens, logprobs)
+
+    def _check(self, request: Request) -> None:
+        limit = getattr(self._config, "max_position_embeddings", None)
+        longest = len(request.prompt_tokens) + request.max_response_tokens
+        if not request.prompt_tokens:
+            raise EngineError(f"request {request.id}: the prompt is empty; give at least one token")
+        if min(request.segment_tokens, request.max_response_tokens - len(request.response_tokens)) < 1:
+            raise EngineError(
+                f"request {request.id}: nothing left to generate: {len(request.response_tokens)} response tokens of "
+                f"at most {request.max_response_tokens}, segment of {request.segment_tokens}"
+            )
+        if limit is not None and longest > limit:
+            raise EngineError(
+                f"request {request.id}: {len(request.prompt_tokens)} prompt tokens and up to "
+                f"{request.max_response_tokens} response tokens exceed the model's context of {limit}; lower "
+                "max_response_tokens or drop long prompts (max_prompt_tokens)"
+            )
+
+    def _allocate(self, requests: Sequence[Request]) -> SlotCache:
+        longest = max(
+            len(r.prompt_tokens) + min(r.max_response_tokens, len(r.response_tokens) + r.segment_tokens)
+            for r in requests
+        )
+        slots = min(self._slots, len(requests))
+        return SlotCache(self._config, slots, longest, self._model.dtype, self._device)
+
+    def _schedule(self, waiting: deque[Request], rows: list[_Row], cache: SlotCache) -> list[Run]:
+        """Admit waiting requests to free slots; return the runs of earlier tokens to compute in this step."""
+        runs: dict[tuple[int, ...], Run] = {}
+        settled = len(rows)
+        admitted = 0
+        while waiting and len(rows) < cache.slots and admitted < _PREFILL_TOKENS:
+            request = waiting.popleft()
+            detector = self._new_detector()
+            for token in request.response_tokens:
+                detector.push(token)
+            tokens = [*request.prompt_tokens, *request.response_tokens]
+            earlier, slot = tuple(tokens[:-1]), len(rows)
+            rows.append(_Row(request, tokens, detector))
+            if not earlier:
+                continue
+            source = _holder(rows[:settled], earlier)
+            if earlier in runs:
+                runs[earlier] = replace(runs[earlier], slots=(*runs[earlier].slots, slot))
+            elif source is not None:
+                cache.copy(source, slot, len(earlier))
+            else:
+                runs[earlier] = Run(admitted, len(earlier), (slot,))
+                admitted += len(earlier)
+        return [replace(run, start=run.start + len(rows)) for run in runs.values()]
+
+    def _run(self, rows: Sequence[_Row], runs: Sequence[Run], cache: SlotCache) -> tuple[list[int], list[float]]:
+        """One forward pass and one draw per row."""
+        logits = self._forward([row.tokens for row in rows], runs, cache)
+        requests = [row.request for row in rows]
+        positions = np.array([len(row.tokens) - len(row.request.prompt_tokens) for row in rows], dtype=np.uint64)
+        seeds = np.array([request.seed for request in requests], dtype=np.uint64)
+        tokens, logprobs = sample_tokens(
+            logits,
+            torch.tensor([request.temperature for request in requests], device=self._device),
+            torch.tensor([request.top_p for request in requests], device=self._device),
+            torch.from_numpy(uniforms(seeds, positions)).to(self._device),
+        )
+        return tokens.tolist(), logprobs.tolist()
+
+    @torch.inference_mode()
+    def _forward(self, contexts: Sequence[Sequence[int]], runs: Sequence[Run], cache: SlotCache) -> Tensor:
+        """Logits after each context's newest token, [n, vocabulary]."""
+        ids = [context[-1] for context in contexts]
+        positions = [len(context) - 1 for context in contexts]
+        count, span = len(ids), max(positions) + 1
+        for run in runs:
+            ids += contexts[run.slots[0]][: run.length]
+            positions += range(run.length)
+        places = torch.tensor(positions, device=self._device)
+        rows_n = torch.arange(count, device=self._device)
+        batch = SlotBatch(cache, places[:count], span, runs, rows_n, {})
+        out = self._model(
+            input_ids=torch.tensor([ids], device=self._device),
+            position_ids=places[None],
+            use_cache=False,
+            logits_to_keep=rows_n,
+            slot_batch=batch,
+        )
+        logits: Tensor = out.logits[0]
+        return logits
+
+    def _postprocess(
+        self, rows: list[_Row], cache: SlotCache, tokens: Sequence[int], logprobs: Sequence[float]
+    ) -> Iterator[Completion]:
+        """Append the new tokens; hand out what finished and close the gaps that it leaves."""
+        finished: list[Completion] = []
+        for slot in range(len(rows) - 1, -1, -1):
+            row = rows[slot]
+            row.tokens.append(tokens[slot])
+            row.new_tokens.append(tokens[slot])
+            row.new_logprobs.append(logprobs[slot])
+            stop = self._stop(row)
+            if stop is None:
+                continue
+            segment = Segment(tuple(row.new_tokens), tuple(row.new_logprobs), self._version, stop)
+            finished.append(Completion(row.request.id, segment))
+            last = rows.pop()
+            if slot < len(rows):
+                # Slots are visited from the last to the first, so the one that moves here was dealt with already.
+                cache.copy(len(rows), slot, len(last.tokens) - 1)
+                rows[slot] = last
+        yield from reversed(finished)
+
+    def _stop(self, row: _Row) -> Stop | None:
+        repeating = row.detector.push(row.new_tokens[-1])
+        if row.new_tokens[-1] in self._end_tokens:
+            return Stop.ENDED
+        if repeating:
+            return Stop.REPEATED
+        if len(row.tokens) - len(row.request.prompt_tokens) >= row.request.max_response_tokens:
+            return Stop.LIMIT
+        return Stop.CUT if len(row.new_tokens) >= row.request.segment_tokens else None
+
+    @torch.inference_mode()
+    def _verify(self) -> None:
+        """Compare the slots with the model's own attention on a few tokens, admitted and then decoded."""
+        tokens = [(7 * place + 3) % self._config.vocab_size for place in range(12)]
+        self._model.set_attn_implementation("sdpa")
+        expected = self._model(torch.tensor([tokens], device=self._device), use_cache=False).logits[0, 7:]
+        self._model.set_attn_implementation(ATTENTION_NAME)
+        cache = SlotCache(self._config, 1, len(tokens), self._model.dtype, self._device)
+        found = [self._forward([tokens[:8]], [Run(1, 7, (0,))], cache)]
+        found += [self._forward([tokens[:length]], [], cache) for length in range(9, len(tokens) + 1)]
+        gap = (torch.cat(found).float().log_softmax(-1) - expected.float().log_softmax(-1)).abs().mean().item()
+        if not gap < (0.2 if self._model.dtype == torch.bfloat16 else 1e-2):
+            raise EngineError(
+                f"the local engine does not reproduce {type(self._model).__name__}: log-probabilities differ by "
+                f"{gap:.3g} on average from the model's own attention; this architecture needs another engine"
+            )
+
+
+def _holder(rows: Sequence[_Row], earlier: tuple[int, ...]) -> int | None:
+    """A slot whose cache already begins with these tokens."""
+    wanted = list(earlier)
+    for slot, row in enumerate(rows):
+        if len(row.tokens) > len(wanted) and row.tokens[: len(wanted)] == wanted:
+            return slot
+    return None

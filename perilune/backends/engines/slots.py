@@ -1,0 +1,162 @@
+"""The preallocated key/value cache and the attention that reads it, for any Hugging Face causal language model.
+
+Transformers looks attention up by name (``AttentionInterface``) and hands it whatever keyword the model was called
+with. So the engine calls the unchanged model with ``slot_batch=SlotBatch(...)`` on tokens packed as [1, N]:
+
+    rows 0 … n-1     the newest token of each occupied slot, one per slot
+    then             the earlier tokens of the responses admitted in this step, one run after the other
+
+Each layer first writes its keys and values into the slots; then every row attends to its slot, and every run to
+itself, causally. Nothing is concatenated, padded, or expanded from key/value heads to query heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, PreTrainedConfig
+
+from perilune.errors import EngineError
+
+ATTENTION_NAME = "perilune_slots"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Earlier tokens of one context, all written in this step; siblings with equal context share the computation."""
+
+    start: int
+    """Index of its first token among the packed tokens."""
+    length: int
+    slots: tuple[int, ...]
+    """Slots that receive its keys and values."""
+
+
+class SlotCache:
+    """Keys and values of every slot: per layer [slots, kv heads, capacity, head dimension]."""
+
+    def __init__(self, config: PreTrainedConfig, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
+        self.slots = slots
+        self.capacity = capacity
+        heads = config.num_attention_heads
+        shape = (
+            slots,
+            getattr(config, "num_key_value_heads", None) or heads,
+            capacity,
+            getattr(config, "head_dim", None) or config.hidden_size // heads,
+        )
+        layers = config.num_hidden_layers
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` positions of one slot to another."""
+        for tensor in (*self.keys, *self.values):
+            tensor[target, :, :length] = tensor[source, :, :length]
+
+
+@dataclass(slots=True)
+class SlotBatch:
+    """What one forward pass needs to know about its packed tokens."""
+
+    cache: SlotCache
+    positions_n: Tensor
+    """[n] position of each row's token in its slot."""
+    span: int
+    """Longest context among the rows, its newest token counted."""
+    runs: Sequence[Run]
+    rows_n: Tensor
+    """[n] 0 … n-1, kept to avoid making it in every layer."""
+    masks: dict[int | None, Tensor]
+    """Additive masks [n, 1, 1, span] by sliding window, made at first use."""
+
+    def mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        """Which cache positions each row may read, as an additive mask [n, 1, 1, span]."""
+        if window not in self.masks:
+            column = torch.arange(self.span, device=self.positions_n.device)
+            newest = self.positions_n[:, None]
+            hidden = column > newest
+            if window is not None:
+                hidden |= column <= newest - window
+            mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, float("-inf"))
+            self.masks[window] = mask[:, None, None, :]
+        return self.masks[window]
+
+
+def slot_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    slot_batch: SlotBatch,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """Attention over the slots, in the form that transformers calls.
+
+    Args:
+        module: the attention module; its ``layer_idx`` names the cache layer.
+        query: [1, heads, N, head dimension].
+        key: [1, kv heads, N, head dimension].
+        value: like ``key``.
+        attention_mask: unused; the slots know who sees what.
+        slot_batch: what the engine passed to the model.
+        scaling: factor on the scores.
+        sliding_window: how many newest positions are seen, if the layer limits them.
+        rest: refused where it would change the result (soft-capped or sink attention).
+
+    Returns:
+        [1, N, heads, head dimension], and no attention weights.
+    """
+    for name in ("softcap", "s_aux", "position_bias"):
+        if rest.get(name) is not None:
+            raise EngineError(f"the local engine cannot compute attention with {name!r}; use another engine")
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    keys, values = slot_batch.cache.keys[layer], slot_batch.cache.values[layer]
+    heads, head_dim = query.shape[1], query.shape[3]
+    kv_heads = key.shape[1]
+    count = slot_batch.positions_n.shape[0]
+
+    out = torch.empty(query.shape[2], heads, head_dim, dtype=query.dtype, device=query.device)
+    for run in slot_batch.runs:
+        part = slice(run.start, run.start + run.length)
+        for slot in run.slots:
+            keys[slot, :, : run.length] = key[0, :, part]
+            values[slot, :, : run.length] = value[0, :, part]
+        out[part] = _causal(query[:, :, part], key[:, :, part], value[:, :, part], scaling, sliding_window)
+    keys[slot_batch.rows_n, :, slot_batch.positions_n] = key[0, :, :count].transpose(0, 1)
+    values[slot_batch.rows_n, :, slot_batch.positions_n] = value[0, :, :count].transpose(0, 1)
+    rows = F.scaled_dot_product_attention(
+        # The query heads that share a key/value head become its query positions: no expansion of the cache.
+        query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, heads // kv_heads, head_dim),
+        keys[:count, :, : slot_batch.span],
+        values[:count, :, : slot_batch.span],
+        attn_mask=slot_batch.mask(sliding_window, query.dtype),
+        scale=scaling,
+    )
+    out[:count] = rows.reshape(count, heads, head_dim)
+    return out[None], None
+
+
+def _causal(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None) -> Tensor:
+    """Causal attention of one run to itself, [length, heads, head dimension]."""
+    length = query.shape[2]
+    repeats = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    if window is None or window >= length:
+        out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+    else:
+        seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril_().triu_(1 - window)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=scaling)
+    return out[0].transpose(0, 1)
+
+
+AttentionInterface.register(ATTENTION_NAME, slot_attention)

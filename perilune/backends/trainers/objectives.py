@@ -1,0 +1,63 @@
+"""From a micro-batch's token log-probabilities to its share of the minibatch's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from perilune.algorithm.loss import grpo_loss, opmd_loss, rest_loss
+from perilune.backends.trainers.packing import Pack
+from perilune.types import Objective, Sample
+
+
+def pack_loss(
+    micro: Pack,
+    samples: Sequence[Sample],
+    logprobs_m: Tensor,
+    old: Sequence[Tensor],
+    reference: Sequence[Tensor],
+    objective: Objective,
+    count: int,
+) -> tuple[Tensor, dict[int, float]]:
+    """The micro-batch's term of the minibatch loss.
+
+    Args:
+        micro: which response token lies where.
+        samples: what ``micro`` was packed from.
+        logprobs_m: [M] with gradient.
+        old: per sample [R], the policy before the update; empty for sft.
+        reference: per sample [R], the reference; equal to ``old`` for opmd.
+        objective: which loss.
+        count: what the minibatch's sum is divided by: responses, or response tokens for sft.
+
+    Returns:
+        The loss, scalar; and per sample log pi_theta - log pi_old over its loss tokens, in nats.
+    """
+    members = [index for index, _, _ in micro.spans]
+    masks = [torch.tensor(samples[i].loss_mask[samples[i].prompt_length :], device=logprobs_m.device) for i in members]
+    rows = [logprobs_m[first:last] for _, first, last in micro.spans]
+    if objective.algorithm == "sft":
+        return -torch.stack([row[mask].sum() for row, mask in zip(rows, masks, strict=True)]).sum() / count, {}
+
+    advantages = torch.tensor([samples[i].advantage for i in members], device=logprobs_m.device)
+    sums = torch.stack([row[mask].sum() for row, mask in zip(rows, masks, strict=True)])
+    old_sums = torch.stack([old[i][mask].sum() for i, mask in zip(members, masks, strict=True)])
+    moved = dict(zip(members, (sums.detach() - old_sums).tolist(), strict=True))
+    if objective.algorithm == "opmd":
+        return opmd_loss(sums, old_sums, advantages, objective.tau, count), moved
+    if objective.algorithm == "rest":
+        return rest_loss(sums, advantages, count), moved
+    loss = grpo_loss(
+        pad_sequence(rows, batch_first=True),
+        pad_sequence([old[i] for i in members], batch_first=True),
+        pad_sequence([reference[i] for i in members], batch_first=True),
+        pad_sequence(masks, batch_first=True),
+        advantages,
+        clip=objective.clip,
+        beta=objective.beta,
+        count=count,
+    )
+    return loss, moved

@@ -1,0 +1,267 @@
+"""The trainer of one process: fp32 masters, token-budgeted micro-batches, logits only where the loss needs them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from perilune.backends.trainers.logprobs import token_logprobs
+from perilune.backends.trainers.masters import MasterWeights
+from perilune.backends.trainers.objectives import pack_loss
+from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack
+from perilune.config import TrainerConfig
+from perilune.errors import TrainerError
+from perilune.types import Objective, OptimizerStep, Sample, UpdateMetrics
+
+_WEIGHTS = "weights.safetensors"
+_STATE = "trainer.json"
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Running sums of one update."""
+
+    loss: float = 0.0
+    norm: float = 0.0
+    tokens: int = 0
+    moved: dict[int, float] = field(default_factory=dict)
+    """Sample → log pi_theta - log pi_i when last stepped on."""
+
+
+class TorchTrainer:
+    """Implements :class:`perilune.protocols.Trainer` with plain torch."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        config: TrainerConfig,
+        dtype: torch.dtype,
+        version: int = 0,
+    ):
+        """Take ownership of the model.
+
+        Args:
+            model: fp32, on its device.
+            tokenizer: saved beside the model.
+            config: micro-batches, optimiser, checkpointing.
+            dtype: compute type; the masters stay fp32.
+            version: how many updates the weights have seen.
+        """
+        self._model = model
+        self._tokenizer = tokenizer
+        self._config = config
+        self._version = version
+        self._device = model.device
+        model.set_attn_implementation(ATTENTION_NAME)
+        _without_dropout(model)
+        if config.gradient_checkpointing:
+            model.gradient_checkpointing_enable()
+            model.train()
+        self._masters = MasterWeights(model, dtype)
+        self._optimizer: torch.optim.AdamW | None = None
+        self._reference: list[Tensor] | None = None
+
+    @property
+    def version(self) -> int:
+        """How many updates these weights have seen."""
+        return self._version
+
+    def begin_iteration(self, *, keep_reference: bool = False) -> None:
+        """Reference <- policy; the optimiser is reset, and its memory freed until the first step."""
+        self._optimizer = None
+        if not keep_reference:
+            self._reference = None
+        elif self._reference is None:
+            self._reference = self._masters.clone()
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The policy's fp32 weights under their Hugging Face names."""
+        return self._masters.named()
+
+    def logprobs(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
+        """Log-probabilities in nats of each sample's response tokens under the policy."""
+        return [tuple(row.tolist()) for row in self._score(samples)]
+
+    def update(
+        self,
+        samples: Sequence[Sample],
+        objective: Objective,
+        steps: Sequence[OptimizerStep],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> UpdateMetrics:
+        """Take the optimiser steps; the version rises by one.
+
+        The policy's log-probabilities before the first step are computed once: they are the old ones of every
+        objective, the reference of opmd, and what the engine's are compared with.
+
+        Raises:
+            TrainerError: the loss or the gradient is not finite, or there is nothing to train on.
+        """
+        if not samples or not steps:
+            raise TrainerError("an update needs at least one sample and one step; none was given")
+        old = [] if objective.algorithm == "sft" else self._score(samples)
+        mismatches = _mismatches(samples, old, self._version)
+        reference = self._score_reference(samples) if objective.beta and self._reference is not None else old
+        if objective.algorithm == "grpo":
+            old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
+        tally = _Tally()
+        for number, step in enumerate(steps, 1):
+            self._step(samples, objective, step, old, reference, tally)
+            if progress is not None:
+                progress(number, len(steps))
+        self._version += 1
+        moved = list(tally.moved.values())
+        return UpdateMetrics(
+            loss=tally.loss / len(steps),
+            steps=len(steps),
+            tokens=tally.tokens,
+            gradient_norm=tally.norm / len(steps),
+            mismatch_mean=sum(mismatches) / len(mismatches) if mismatches else math.nan,
+            mismatch_max=max(mismatches, default=math.nan),
+            kl_to_reference=sum(moved) / len(moved) if moved else math.nan,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write weights and version; the optimiser is reset at each iteration and has nothing to keep."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: weight.contiguous() for name, weight in self.weights()}, folder / _WEIGHTS)
+        if self._reference is not None:
+            names = [name for name, _ in self.weights()]
+            save_file(dict(zip(names, self._reference, strict=True)), folder / f"reference-{_WEIGHTS}")
+        (folder / _STATE).write_text(json.dumps({"version": self._version}), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take back what :meth:`save` wrote.
+
+        Raises:
+            TrainerError: the folder does not hold a whole checkpoint of this model.
+        """
+        names = [name for name, _ in self.weights()]
+        try:
+            loaded = load_file(folder / _WEIGHTS)
+            self._version = int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["version"])
+            self._masters.assign(loaded[name] for name in names)
+            reference = folder / f"reference-{_WEIGHTS}"
+            self._reference = None
+            if reference.exists():
+                anchor = load_file(reference)
+                self._reference = [anchor[name] for name in names]
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise TrainerError(f"the checkpoint {folder} is not whole or is of another model: {error}") from error
+        self._optimizer = None
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the policy in fp32 as a Hugging Face model, tokenizer included."""
+        state = {name: weight.contiguous() for name, weight in self.weights()}
+        config, compute = self._model.config, self._model.config.dtype
+        config.dtype = torch.float32
+        try:
+            self._model.save_pretrained(folder, state_dict=state)
+        finally:
+            config.dtype = compute
+        self._tokenizer.save_pretrained(folder)
+
+    def _step(
+        self,
+        samples: Sequence[Sample],
+        objective: Objective,
+        step: OptimizerStep,
+        old: Sequence[Tensor],
+        reference: Sequence[Tensor],
+        tally: _Tally,
+    ) -> None:
+        if self._optimizer is None:
+            betas = (self._config.beta1, self._config.beta2)
+            self._optimizer = self._masters.optimizer(betas=betas, weight_decay=self._config.weight_decay)
+        # Supervised loss is a mean over tokens, the others are means over responses.
+        token_mean = objective.algorithm == "sft"
+        count = sum(sum(samples[i].loss_mask) for i in step.indices) if token_mean else len(step.indices)
+        loss = 0.0
+        for micro in pack(samples, step.indices, self._config.micro_batch_tokens):
+            logprobs = self._forward(micro)
+            part, moved = pack_loss(micro, samples, logprobs, old, reference, objective, count)
+            part.backward()
+            loss += float(part.detach())
+            tally.moved.update(moved)
+            tally.tokens += len(micro.tokens)
+        norm = self._masters.clip_gradient(self._config.max_gradient_norm)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self._masters.clear_gradient()
+            raise TrainerError(
+                f"loss {loss} and gradient norm {norm} are not both finite; lower the learning rate "
+                f"({step.learning_rate:g}) or train in float32 (trainer.dtype)"
+            )
+        for group in self._optimizer.param_groups:
+            group["lr"] = step.learning_rate
+        self._optimizer.step()
+        self._masters.clear_gradient()
+        self._masters.publish()
+        tally.loss += loss
+        tally.norm += norm
+
+    def _forward(self, micro: Pack) -> Tensor:
+        """Log-probabilities of the micro-batch's response tokens, [M], with gradient."""
+        out = self._model(
+            input_ids=torch.tensor([micro.tokens], device=self._device),
+            position_ids=torch.tensor([micro.positions], device=self._device),
+            use_cache=False,
+            logits_to_keep=torch.tensor(micro.predictors, device=self._device),
+            trees=micro.trees,
+        )
+        return token_logprobs(out.logits[0], torch.tensor(micro.targets, device=self._device))
+
+    @torch.no_grad()
+    def _score(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """Log-probabilities of each sample's response tokens, [T - prompt_length] each, without gradient."""
+        scores: list[Tensor] = [torch.empty(0)] * len(samples)
+        for micro in pack(samples, range(len(samples)), self._config.micro_batch_tokens):
+            logprobs = self._forward(micro)
+            for sample, first, last in micro.spans:
+                scores[sample] = logprobs[first:last]
+        return scores
+
+    def _score_reference(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """The same under the reference weights, which are swapped in and out."""
+        assert self._reference is not None
+        policy = self._masters.clone()
+        self._masters.assign(self._reference)
+        try:
+            return self._score(samples)
+        finally:
+            self._masters.assign(policy)
+
+
+def _without_dropout(model: PreTrainedModel) -> None:
+    """Policy and reference must be the same function: no dropout, also where checkpointing needs train mode."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
+def _behaviour(sample: Sample, policy: Tensor, version: int) -> Tensor:
+    """What generated each response token, [R]: the policy itself, or for older segments what the engine noted."""
+    current = torch.tensor([made_by == version for made_by in sample.versions], device=policy.device)
+    noted = torch.tensor(sample.behaviour_logprobs, device=policy.device)
+    return torch.where(current, policy, noted)
+
+
+def _mismatches(samples: Sequence[Sample], old: Sequence[Tensor], version: int) -> list[float]:
+    """|trainer - engine| of each token that the engine generated with these very weights, in nats."""
+    gaps: list[float] = []
+    for sample, trained in zip(samples, old, strict=False):
+        gaps += [
+            abs(mine - theirs)
+            for mine, theirs, made_by in zip(trained.tolist(), sample.behaviour_logprobs, sample.versions, strict=True)
+            if made_by == version
+        ]
+    return gaps

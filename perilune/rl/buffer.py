@@ -1,0 +1,175 @@
+"""The replay buffer: one SQLite file that holds every group until it has trained, and where the run stands.
+
+Each segment and grade is committed as it arrives, so that a run stopped at any time loses no finished response.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perilune.errors import RunFolderError
+from perilune.types import Grade, Group, Message, Problem, Segment, Stop, Trajectory, Verdict
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS groups (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, problem TEXT NOT NULL,
+    prompt_tokens BLOB NOT NULL, born INTEGER NOT NULL, outcome TEXT, closed INTEGER);
+CREATE TABLE IF NOT EXISTS trajectories (
+    id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups (id), position INTEGER NOT NULL, seed TEXT NOT NULL,
+    verdict TEXT, score REAL, detail TEXT);
+CREATE TABLE IF NOT EXISTS segments (
+    trajectory_id TEXT NOT NULL REFERENCES trajectories (id), number INTEGER NOT NULL, tokens BLOB NOT NULL,
+    logprobs BLOB NOT NULL, version INTEGER NOT NULL, stop TEXT NOT NULL, iteration INTEGER NOT NULL,
+    PRIMARY KEY (trajectory_id, number));
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS open_groups ON groups (outcome) WHERE outcome IS NULL;
+CREATE INDEX IF NOT EXISTS members ON trajectories (group_id);
+"""
+
+
+class ReplayBuffer:
+    """Groups whose responses are unfinished or untrained, and a few named values; on disk at all times."""
+
+    def __init__(self, path: Path):
+        """Open the file, or make it.
+
+        Raises:
+            RunFolderError: the file cannot be written, or is no buffer.
+        """
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise RunFolderError(f"cannot use the replay buffer {path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes made inside are committed together, or none of them."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def add(self, groups: Iterable[Group]) -> None:
+        """Take fresh groups, all or none."""
+        with self.transaction():
+            for group in groups:
+                problem = json.dumps(asdict(group.problem))
+                prompt = np.array(group.prompt_tokens, dtype=np.int32).tobytes()
+                self._db.execute(
+                    "INSERT INTO groups (id, problem, prompt_tokens, born) VALUES (?, ?, ?, ?)",
+                    (group.id, problem, prompt, group.born),
+                )
+                self._db.executemany(
+                    "INSERT INTO trajectories (id, group_id, position, seed) VALUES (?, ?, ?, ?)",
+                    [(t.id, group.id, t.index, str(t.seed)) for t in group.trajectories],
+                )
+
+    def append(self, trajectory_id: str, segment: Segment, iteration: int) -> None:
+        """Add the next segment of a trajectory, generated in this iteration."""
+        self._db.execute(
+            "INSERT INTO segments SELECT ?, COUNT(*), ?, ?, ?, ?, ? FROM segments WHERE trajectory_id = ?",
+            (
+                trajectory_id,
+                np.array(segment.tokens, dtype=np.int32).tobytes(),
+                np.array(segment.logprobs, dtype=np.float64).tobytes(),
+                segment.version,
+                segment.stop.value,
+                iteration,
+                trajectory_id,
+            ),
+        )
+
+    def grade(self, trajectory_id: str, grade: Grade) -> None:
+        """Set a trajectory's grade."""
+        self._db.execute(
+            "UPDATE trajectories SET verdict = ?, score = ?, detail = ? WHERE id = ?",
+            (grade.verdict.value, grade.score, grade.detail, trajectory_id),
+        )
+
+    def open_groups(self) -> list[Group]:
+        """Every group that was neither trained nor discarded, the oldest first."""
+        rows = self._db.execute(
+            "SELECT id, problem, prompt_tokens, born FROM groups WHERE outcome IS NULL ORDER BY number"
+        )
+        return [
+            Group(group_id, _problem(problem), _integers(prompt), born, self._trajectories(group_id))
+            for group_id, problem, prompt, born in rows.fetchall()
+        ]
+
+    def drawn(self, iteration: int) -> bool:
+        """True if this iteration's fresh groups are here already."""
+        return bool(self._db.execute("SELECT 1 FROM groups WHERE born = ? LIMIT 1", (iteration,)).fetchone())
+
+    def served(self, iteration: int) -> set[str]:
+        """Ids of the trajectories that have their segment of this iteration already."""
+        rows = self._db.execute("SELECT trajectory_id FROM segments WHERE iteration = ?", (iteration,))
+        return {row[0] for row in rows}
+
+    def close_groups(self, group_ids: Iterable[str], outcome: str, iteration: int) -> None:
+        """Mark groups as done with: 'trained', 'skipped' or 'discarded'."""
+        self._db.executemany(
+            "UPDATE groups SET outcome = ?, closed = ? WHERE id = ?",
+            [(outcome, iteration, group_id) for group_id in group_ids],
+        )
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A named JSON value."""
+        row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def set(self, key: str, value: Any) -> None:
+        """Set a named JSON value."""
+        self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, json.dumps(value)))
+
+    def _trajectories(self, group_id: str) -> tuple[Trajectory, ...]:
+        rows = self._db.execute(
+            "SELECT id, position, seed, verdict, score, detail FROM trajectories WHERE group_id = ? ORDER BY position",
+            (group_id,),
+        )
+        return tuple(
+            Trajectory(
+                trajectory_id,
+                position,
+                int(seed),
+                self._segments(trajectory_id),
+                None if verdict is None else Grade(Verdict(verdict), score, detail),
+            )
+            for trajectory_id, position, seed, verdict, score, detail in rows.fetchall()
+        )
+
+    def _segments(self, trajectory_id: str) -> tuple[Segment, ...]:
+        rows = self._db.execute(
+            "SELECT tokens, logprobs, version, stop FROM segments WHERE trajectory_id = ? ORDER BY number",
+            (trajectory_id,),
+        )
+        return tuple(
+            Segment(_integers(tokens), tuple(np.frombuffer(logprobs, dtype=np.float64).tolist()), version, Stop(stop))
+            for tokens, logprobs, version, stop in rows
+        )
+
+
+def _integers(blob: bytes) -> tuple[int, ...]:
+    return tuple(np.frombuffer(blob, dtype=np.int32).tolist())
+
+
+def _problem(text: str) -> Problem:
+    fields = json.loads(text)
+    messages = tuple(Message(m["role"], m["content"], tuple(m["images"])) for m in fields.pop("messages"))
+    return Problem(messages=messages, **{**fields, "tags": tuple(fields["tags"])})

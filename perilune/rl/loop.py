@@ -1,0 +1,170 @@
+"""The master of k1.5's Figure 3a, one iteration per turn:
+
+    begin iteration       reference <- policy, optimiser reset
+    rollout phase         serve the weights; resume what was cut, draw fresh problems, grade what finishes
+    training phase        complete groups -> rewards -> advantages -> samples -> a few minibatch steps
+    commit                checkpoint and buffer agree on the next iteration
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perilune.config import RLConfig
+from perilune.protocols import Trainer, Workers
+from perilune.rewards.pool import GradingPool
+from perilune.rl.buffer import ReplayBuffer
+from perilune.rl.rollout import Decode, Progress, Render, RolloutResult, fresh_group, roll_out
+from perilune.rl.sampler import ProblemSampler
+from perilune.rl.samples import RewardedGroup, make_samples, reward_group
+from perilune.rl.timing import Clock
+from perilune.types import Group, Objective, OptimizerStep, Sample, UpdateMetrics, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop brings together."""
+
+    trainer: Trainer
+    workers: Workers
+    grader: GradingPool
+    buffer: ReplayBuffer
+    sampler: ProblemSampler
+    render: Render
+    decode: Decode
+    checkpoints: Path
+    """Folder of checkpoints; the newest replaces the one before."""
+    seed: int
+    progress: Callable[[str], Progress]
+    """Makes the (done, in all) callback of a phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """What one iteration did; committed when it is yielded."""
+
+    number: int
+    """Counts from 0."""
+    rollout: RolloutResult
+    complete: tuple[Group, ...]
+    """Groups that became complete."""
+    rewarded: tuple[RewardedGroup, ...]
+    """Those of them with enough gradable responses."""
+    samples: tuple[Sample, ...]
+    update: UpdateMetrics | None
+    """None if there was nothing to train on."""
+    waiting: int
+    """Groups that go on in the next iteration."""
+    discarded: int
+    """Groups given up as too stale."""
+    seconds: dict[str, float]
+    """Per phase."""
+
+
+def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
+    """Run the iterations that the buffer says are still to come; each is committed before it is yielded."""
+    for number in range(parts.buffer.get("iteration", 0), config.iterations):
+        clock = Clock()
+        new_reference = number % config.grpo_reference_iterations == 0
+        parts.trainer.begin_iteration(keep_reference=config.algorithm == "grpo" and not new_reference)
+
+        with clock.phase("rollout"), parts.workers.serving(parts.trainer) as engine:
+            discarded = _discard_stale(parts, config, number)
+            groups = [*parts.buffer.open_groups(), *_draw(parts, config, number)]
+            rollout = roll_out(
+                engine,
+                groups,
+                config,
+                iteration=number,
+                buffer=parts.buffer,
+                grader=parts.grader,
+                decode=parts.decode,
+                progress=parts.progress("rollout"),
+            )
+
+        with clock.phase("train"):
+            still_open = parts.buffer.open_groups()
+            complete = tuple(group for group in still_open if group.complete)
+            rewarded = tuple(r for r in (reward_group(group, config, number) for group in complete) if r)
+            samples = tuple(make_samples(rewarded, config, parts.trainer.version))
+            update = _update(parts.trainer, samples, config, parts.progress("train"))
+
+        with clock.phase("save"):
+            _commit(parts, number, complete, rewarded)
+        waiting = len(still_open) - len(complete)
+        yield Iteration(number, rollout, complete, rewarded, samples, update, waiting, discarded, clock.seconds)
+
+
+def _discard_stale(parts: Parts, config: RLConfig, number: int) -> int:
+    """Give up open groups whose oldest segment is too many policy versions old; their problems are free again."""
+    version = parts.trainer.version
+    stale = [
+        group.id
+        for group in parts.buffer.open_groups()
+        if group.oldest_version is not None and version - group.oldest_version > config.max_staleness
+    ]
+    parts.buffer.close_groups(stale, "discarded", number)
+    return len(stale)
+
+
+def _draw(parts: Parts, config: RLConfig, number: int) -> list[Group]:
+    """Fresh groups for this iteration, kept in the buffer; none if it has drawn before it was interrupted."""
+    if parts.buffer.drawn(number):
+        return []
+    busy = {group.problem.id for group in parts.buffer.open_groups()}
+    problems = parts.sampler.draw(number, config.problems_per_iteration, busy)
+    groups = [
+        fresh_group(problem, number, place, config.group_size, parts.render, parts.seed)
+        for place, problem in enumerate(problems)
+    ]
+    parts.buffer.add(groups)
+    return groups
+
+
+def _update(
+    trainer: Trainer, samples: Sequence[Sample], config: RLConfig, progress: Progress
+) -> UpdateMetrics | None:
+    """A few minibatch steps, each on whole groups; None if no group became complete or all were left out."""
+    if not samples:
+        return None
+    beta = config.grpo_beta if config.algorithm == "grpo" else 0.0
+    objective = Objective(config.algorithm, tau=config.tau, clip=config.grpo_clip, beta=beta)
+    return trainer.update(samples, objective, minibatches(samples, config), progress)
+
+
+def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerStep]:
+    """Spread whole groups over ``config.minibatches`` steps as evenly as their number allows."""
+    groups = sorted({sample.group for sample in samples})
+    count = min(config.minibatches, len(groups))
+    place = {group: index * count // len(groups) for index, group in enumerate(groups)}
+    return [
+        OptimizerStep(tuple(i for i, s in enumerate(samples) if place[s.group] == step), config.learning_rate)
+        for step in range(count)
+    ]
+
+
+def _commit(parts: Parts, number: int, complete: Sequence[Group], rewarded: Sequence[RewardedGroup]) -> None:
+    """The checkpoint first, then one transaction that names it: a run stopped between the two repeats nothing wrong."""
+    name = f"iteration-{number + 1:05d}"
+    target, aside = parts.checkpoints / name, parts.checkpoints / f".{name}"
+    for leftover in (target, aside):
+        shutil.rmtree(leftover, ignore_errors=True)
+    parts.trainer.save(aside)
+    aside.rename(target)
+    for group in complete:
+        graded = [t.grade.verdict for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR]
+        if graded:
+            parts.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded))
+    trained = {r.group.id for r in rewarded}
+    with parts.buffer.transaction():
+        parts.buffer.close_groups(trained, "trained", number)
+        parts.buffer.close_groups([g.id for g in complete if g.id not in trained], "skipped", number)
+        parts.buffer.set("sampler", parts.sampler.state())
+        parts.buffer.set("iteration", number + 1)
+        parts.buffer.set("checkpoint", name)
+    for old in parts.checkpoints.iterdir():
+        if old.name != name:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,78 @@
+"""One iteration as numbers: what the metrics file, the terminal line and the report show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from perilune.rl.loop import Iteration
+from perilune.types import Sample, Stop, Trajectory, Verdict
+
+
+def iteration_metrics(done: Iteration) -> dict[str, float]:
+    """Flat metrics of a committed iteration.
+
+    Rewards, lengths and stops are of the responses in groups that became complete; shares lie in [0, 1]; times are
+    seconds; ``entropy`` is the estimate -mean log pi of the sampled tokens, in nats.
+    """
+    finished = [t for group in done.complete for t in group.trajectories]
+    graded = [t.grade.verdict for t in finished if t.grade and t.grade.verdict is not Verdict.ERROR]
+    rewards = [reward for group in done.rewarded for reward in group.rewards_G]
+    logprobs = [value for t in finished for value in t.logprobs]
+    metrics = {
+        "reward_mean": _mean(rewards),
+        "solve_rate": graded.count(Verdict.RIGHT) / len(graded) if graded else math.nan,
+        "response_tokens_mean": _mean([len(t.tokens) for t in finished]),
+        "entropy": -_mean(logprobs),
+        "groups_trained": float(len({sample.group for sample in done.samples})),
+        "groups_flat": float(sum(group.flat for group in done.rewarded)),
+        "groups_waiting": float(done.waiting),
+        "trajectories_trained": float(len(done.samples)),
+        "discarded_stale": float(done.discarded),
+        "grade_errors": float(done.rollout.grade_errors),
+        "rollout_tokens": float(done.rollout.tokens),
+        "tokens_per_second_rollout": done.rollout.tokens / max(done.seconds["rollout"], 1e-9),
+    }
+    metrics |= {f"seconds_{phase}": seconds for phase, seconds in done.seconds.items()}
+    metrics |= _stop_shares(finished) | _version_shares(done.samples)
+    if done.update is not None:
+        metrics |= {
+            "loss": done.update.loss,
+            "gradient_norm": done.update.gradient_norm,
+            "mismatch_mean": done.update.mismatch_mean,
+            "mismatch_max": done.update.mismatch_max,
+            "kl_to_reference": done.update.kl_to_reference,
+            "optimizer_steps": float(done.update.steps),
+            "tokens_trained": float(done.update.tokens),
+        }
+    return metrics
+
+
+def multi_version_count(samples: Sequence[Sample]) -> int:
+    """How many samples span two policy versions or more."""
+    return sum(len(set(sample.versions)) > 1 for sample in samples)
+
+
+def _stop_shares(finished: Sequence[Trajectory]) -> dict[str, float]:
+    """Share of finished responses per terminal Stop, and share of all their segments that were cut."""
+    stops = [t.stop for t in finished]
+    segments = [segment.stop for t in finished for segment in t.segments]
+    shares = {f"stop_{stop.value}": _share(stops.count(stop), len(stops)) for stop in Stop if stop.terminal}
+    return shares | {"stop_cut": _share(segments.count(Stop.CUT), len(segments))}
+
+
+def _version_shares(samples: Sequence[Sample]) -> dict[str, float]:
+    spans = [len(set(sample.versions)) for sample in samples]
+    return {
+        "versions_1": _share(spans.count(1), len(spans)),
+        "versions_2": _share(spans.count(2), len(spans)),
+        "versions_3_or_more": _share(sum(span > 2 for span in spans), len(spans)),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

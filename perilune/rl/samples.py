@@ -1,0 +1,110 @@
+"""Complete groups to samples: reward, length reward, baseline, loss mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from perilune.algorithm.advantage import (
+    advantages,
+    grpo_advantages,
+    length_reward_weight,
+    length_rewards,
+    rest_advantages,
+)
+from perilune.config import RLConfig
+from perilune.types import Group, Sample, Stop, Trajectory, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RewardedGroup:
+    """A complete group with what its usable trajectories earned."""
+
+    group: Group
+    trajectories: tuple[Trajectory, ...]
+    """Those that count: without errors, and without those that the recipe leaves out."""
+    rewards_G: tuple[float, ...]  # noqa: N815
+    advantages_G: tuple[float, ...]  # noqa: N815
+
+    @property
+    def flat(self) -> bool:
+        """True if nothing in it tells better from worse."""
+        return not any(self.advantages_G)
+
+
+def reward_group(group: Group, config: RLConfig, iteration: int) -> RewardedGroup | None:
+    """Rewards and advantages of a complete group; None if fewer than two of its trajectories count.
+
+    A trajectory whose grading ended in an error is left out: an error is not a wrong answer.
+    """
+    counted = tuple(t for t in group.trajectories if _counts(t, config))
+    if len(counted) < 2:
+        return None
+    right = np.array([_verdict(t, config) is Verdict.RIGHT for t in counted])
+    lengths = np.array([len(t.tokens) for t in counted])
+    rewards = np.array([_score(t, config) for t in counted])
+    rewards -= config.repetition_penalty * np.array([t.stop is Stop.REPEATED for t in counted])
+    settings = config.length_reward
+    weight = length_reward_weight(iteration, settings.weight, settings.warmup_iterations)
+    rewards += weight * length_rewards(lengths, right)
+    if config.algorithm == "opmd":
+        result = advantages(rewards, config.baseline, config.tau)
+    elif config.algorithm == "rest":
+        result = rest_advantages(rewards, right, lengths)
+    else:
+        result = grpo_advantages(rewards)
+    return RewardedGroup(group, counted, tuple(rewards.tolist()), tuple(result.tolist()))
+
+
+def make_samples(groups: Sequence[RewardedGroup], config: RLConfig, version: int) -> list[Sample]:
+    """What the trainer sees; responses without a token in the loss are left out.
+
+    Args:
+        groups: of one iteration.
+        config: names the segments that enter the loss.
+        version: the current policy version, whose segments are the current ones.
+    """
+    samples: list[Sample] = []
+    for number, rewarded in enumerate(groups):
+        if rewarded.flat and (config.algorithm == "rest" or not config.train_on_flat_groups):
+            continue
+        prompt = rewarded.group.prompt_tokens
+        for trajectory, advantage in zip(rewarded.trajectories, rewarded.advantages_G, strict=True):
+            versions = trajectory.versions
+            mask = tuple(config.loss_segments == "all" or made_by == version for made_by in versions)
+            if not any(mask) or (config.algorithm == "rest" and advantage == 0.0):
+                continue
+            samples.append(
+                Sample(
+                    tokens=prompt + trajectory.tokens,
+                    prompt_length=len(prompt),
+                    loss_mask=(False,) * len(prompt) + mask,
+                    advantage=advantage,
+                    behaviour_logprobs=trajectory.logprobs,
+                    versions=versions,
+                    group=number,
+                )
+            )
+    return samples
+
+
+def _counts(trajectory: Trajectory, config: RLConfig) -> bool:
+    if trajectory.stop is Stop.LIMIT and config.limit_response == "exclude":
+        return False
+    return _verdict(trajectory, config) is not Verdict.ERROR
+
+
+def _verdict(trajectory: Trajectory, config: RLConfig) -> Verdict:
+    assert trajectory.grade is not None
+    if trajectory.stop is Stop.LIMIT and config.limit_response == "wrong":
+        return Verdict.WRONG
+    return trajectory.grade.verdict
+
+
+def _score(trajectory: Trajectory, config: RLConfig) -> float:
+    assert trajectory.grade is not None
+    if trajectory.stop is Stop.LIMIT and config.limit_response == "wrong":
+        return 0.0
+    return trajectory.grade.score
