@@ -1,1 +1,1 @@
-"""rewards"""
+"""Rewards: right, wrong or error, and the worker processes that grade."""

@@ -1,0 +1,94 @@
+"""From a reward's name, as problems carry it, to the reward."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from collections.abc import Callable
+from typing import cast
+
+from perilune.config import RewardsConfig
+from perilune.errors import RewardError
+from perilune.protocols import Reward
+
+_USERS_OWN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def check_reward_name(name: str) -> None:
+    """Check a name without importing anything.
+
+    Raises:
+        RewardError: it is neither a built-in reward nor of the form module:attribute.
+    """
+    if name in _BUILT_IN or _USERS_OWN.fullmatch(name):
+        return
+    near = difflib.get_close_matches(name, _BUILT_IN, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(_BUILT_IN)}"
+    raise RewardError(f"unknown reward {name!r}; {hint} A reward of your own is named as module:attribute")
+
+
+def build_reward(name: str, config: RewardsConfig) -> Reward:
+    """The reward of that name.
+
+    Args:
+        name: a built-in name, or ``module:attribute`` for one's own: a callable with the signature of
+            :class:`perilune.protocols.Reward`, importable from the Python path.
+        config: the recipe's [rewards].
+
+    Raises:
+        RewardError: no such reward, or it cannot be imported.
+    """
+    check_reward_name(name)
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](config)
+    module_name, _, attribute = name.partition(":")
+    try:
+        reward = getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise RewardError(f"reward {name!r}: cannot import {module_name}: {error}") from error
+    except AttributeError:
+        raise RewardError(f"reward {name!r}: the module {module_name} has no attribute {attribute}") from None
+    if not callable(reward):
+        raise RewardError(f"reward {name!r}: it is a {type(reward).__name__}, not a callable")
+    return cast(Reward, reward)
+
+
+# Imported where they are named: the math reward alone brings sympy.
+def _math(config: RewardsConfig) -> Reward:
+    from perilune.rewards.math import MathReward
+
+    return MathReward(config.answer_form, config.format_weight)
+
+
+def _countdown(config: RewardsConfig) -> Reward:
+    from perilune.rewards.countdown import CountdownReward
+
+    return CountdownReward(config.answer_form, config.format_weight)
+
+
+def _format(config: RewardsConfig) -> Reward:
+    from perilune.rewards.format import FormatReward
+
+    return FormatReward(config.answer_form)
+
+
+def _think_format(config: RewardsConfig) -> Reward:
+    from perilune.rewards.format import FormatReward
+
+    return FormatReward(config.answer_form, think_tags=True)
+
+
+def _reasoning_gym(config: RewardsConfig) -> Reward:
+    from perilune.rewards.reasoning_gym import ReasoningGymReward
+
+    return ReasoningGymReward(config.answer_form)
+
+
+_BUILT_IN: dict[str, Callable[[RewardsConfig], Reward]] = {
+    "math": _math,
+    "countdown": _countdown,
+    "format": _format,
+    "think_format": _think_format,
+    "reasoning_gym": _reasoning_gym,
+}

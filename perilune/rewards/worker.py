@@ -1,0 +1,74 @@
+"""A grading process: takes one task at a time until the pool hangs up. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from perilune.config import RewardsConfig
+from perilune.protocols import Reward
+from perilune.rewards.messages import READY, STARTED, decode_task, encode_grade
+from perilune.rewards.router import build_reward
+from perilune.types import Grade, GradeRequest, Verdict
+
+_ORPHAN_MARGIN_SECONDS = 5.0
+
+
+def main(descriptor: int, config_json: str) -> None:
+    """Serve tasks from the socket ``descriptor`` until it closes."""
+    os.set_inheritable(descriptor, False)
+    config = RewardsConfig.model_validate_json(config_json)
+    # Where memory runs out, the kernel shall end a grading and not the training.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    rewards: dict[str, Reward] = {}
+    with Connection(descriptor) as pool, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pool.send_bytes(READY)
+        while True:
+            request = decode_task(pool.recv_bytes())
+            try:
+                reward = _built(request.problem.reward, config, rewards)
+            except Exception as error:
+                pool.send_bytes(encode_grade(_failed(error)))
+                continue
+            pool.send_bytes(STARTED)
+            with _bounded(config.timeout_seconds + _ORPHAN_MARGIN_SECONDS):
+                grade = _grade(reward, request)
+            pool.send_bytes(encode_grade(grade))
+
+
+def _built(name: str, config: RewardsConfig, rewards: dict[str, Reward]) -> Reward:
+    if name not in rewards:
+        rewards[name] = build_reward(name, config)
+    return rewards[name]
+
+
+def _grade(reward: Reward, request: GradeRequest) -> Grade:
+    try:
+        grade = reward(request.problem, request.response, request.stop)
+    except Exception as error:
+        return _failed(error)
+    if not isinstance(grade, Grade):
+        return Grade(Verdict.ERROR, 0.0, f"the reward returned a {type(grade).__name__}, not a Grade")
+    if grade.verdict is not Verdict.ERROR and not 0.0 <= grade.score <= 1.0:
+        return Grade(Verdict.ERROR, 0.0, f"the reward gave the score {grade.score}, which is not in [0, 1]")
+    return grade
+
+
+def _failed(error: Exception) -> Grade:
+    return Grade(Verdict.ERROR, 0.0, f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """Let the kernel end this process if nobody else does: the pool may have been killed while this task runs."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -1,0 +1,88 @@
+"""One worker process as the pool sees it: started, spoken to, and ended for good."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection, Pipe
+
+from perilune.config import RewardsConfig
+from perilune.rewards.messages import encode_task
+from perilune.types import GradeRequest
+
+# The worker finds modules where this process does, users' own rewards among them.
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from perilune.rewards.worker import main; "
+_BOOT += "main(int(sys.argv[1]), sys.argv[2])"
+
+
+class WorkerProcess:
+    """A fresh interpreter: not a fork, so that it holds neither this process's memory nor its GPU.
+
+    It leads its own session: Ctrl-C does not reach it, and whatever it starts can be ended with it.
+
+    Args:
+        number: its place in the pool, for messages.
+        config: the recipe's [rewards].
+        start_seconds: how long it may take to say that it is ready, and to build a reward.
+    """
+
+    def __init__(self, number: int, config: RewardsConfig, start_seconds: float) -> None:
+        self.number = number
+        self.task: GradeRequest | None = None
+        self.ready = False
+        self._config = config
+        self._start_seconds = start_seconds
+        ours, theirs = Pipe()
+        self.connection: Connection[bytes, bytes] = ours
+        self.begun = time.monotonic()
+        self.limit_seconds = start_seconds
+        self.deadline: float | None = self.begun + start_seconds
+        arguments = [str(theirs.fileno()), config.model_dump_json(), json.dumps(sys.path)]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, *arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                start_new_session=True,
+            )
+
+    def assign(self, task: GradeRequest) -> None:
+        """Give it a task; it must be ready and idle."""
+        self.task = task
+        self._limit(self._start_seconds)
+        self.connection.send_bytes(encode_task(task))
+
+    def started(self) -> None:
+        """Its reward is built: the time limit of the task runs from now."""
+        self._limit(self._config.timeout_seconds)
+
+    def idle(self) -> None:
+        """It has no task, and may wait as long as it likes."""
+        self.task = None
+        self.deadline = None
+
+    def end(self) -> int:
+        """Kill it and all it started, once; returns its exit status, negative for a signal."""
+        if not self.connection.closed:
+            self.connection.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
+
+    def exit_text(self) -> str:
+        """End it, and say how it ended."""
+        # A process that hung up by itself is about to be reaped; its own exit status says more than our SIGKILL.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1.0)
+        code = self.end()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def _limit(self, seconds: float) -> None:
+        self.limit_seconds = seconds
+        self.deadline = time.monotonic() + seconds
