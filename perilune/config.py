@@ -52,6 +52,10 @@ class FieldMapping(Section):
     """Field with the reference answer."""
     answer_pattern: str | None = None
     """Regular expression whose first group is the answer within the answer field, e.g. '####\\s*(.+)'."""
+    solution: str | None = None
+    """Field with a worked solution, from which the warm-up makes demonstrations."""
+    solution_remove: str | None = None
+    """Regular expression of what is cut out of the solution, e.g. '<<.*?>>|####.*'."""
     id: str | None = None
     """Field with a unique id; by default ids are made from the content."""
     tags: str | None = None
@@ -181,6 +185,8 @@ class SFTConfig(Section):
     """JSONL file of chat messages; by default the generators' own verified demonstrations."""
     count: PositiveInt = 320
     """Demonstrations used."""
+    response: str = "{solution}\nAnswer: {answer}"
+    """Response made of a source's worked solutions (problems.train.fields.solution)."""
     epochs: PositiveInt = 1
     """Passes over them."""
     learning_rate: PositiveFloat = 2e-5

@@ -18,6 +18,7 @@ from perilune.types import (
     Problem,
     Request,
     Sample,
+    StepMetrics,
     Stop,
     UpdateMetrics,
 )
@@ -72,7 +73,7 @@ class Trainer(Protocol):
         samples: Sequence[Sample],
         objective: Objective,
         steps: Sequence[OptimizerStep],
-        progress: Callable[[int, int], None] | None = None,
+        on_step: Callable[[StepMetrics], None] | None = None,
     ) -> UpdateMetrics:
         """Take the optimiser steps; the version rises by one.
 
@@ -80,7 +81,7 @@ class Trainer(Protocol):
             samples: what the steps choose from.
             objective: the loss.
             steps: minibatches and learning rates, in order.
-            progress: called with (steps done, steps in all).
+            on_step: called after each step.
         """
         ...
 

@@ -232,6 +232,22 @@ class OptimizerStep:
 
 
 @dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """What the trainer measured in one optimiser step."""
+
+    number: int
+    """Counts from 1."""
+    steps: int
+    """Steps of the whole update."""
+    loss: float
+    gradient_norm: float
+    """Before clipping."""
+    learning_rate: float
+    tokens: int
+    """Tokens that went forward and backward in this step, prompt included."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateMetrics:
     """What the trainer measured in one update (one iteration of RL, or one stretch of SFT)."""
 

@@ -1,14 +1,13 @@
 """The master of k1.5's Figure 3a, one iteration per turn:
 
-    begin iteration       reference <- policy, optimiser reset
-    rollout phase         serve the weights; resume what was cut, draw fresh problems, grade what finishes
-    training phase        complete groups -> rewards -> advantages -> samples -> a few minibatch steps
-    commit                checkpoint and buffer agree on the next iteration
+begin iteration       reference <- policy, optimiser reset
+rollout phase         serve the weights; resume what was cut, draw fresh problems, grade what finishes
+training phase        complete groups -> rewards -> advantages -> samples -> a few minibatch steps
+commit                checkpoint and buffer agree on the next iteration
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ from perilune.config import RLConfig
 from perilune.protocols import Trainer, Workers
 from perilune.rewards.pool import GradingPool
 from perilune.rl.buffer import ReplayBuffer
+from perilune.rl.checkpoint import prune_checkpoints, write_checkpoint
 from perilune.rl.rollout import Decode, Progress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
 from perilune.rl.timing import Clock
-from perilune.types import Group, Objective, OptimizerStep, Sample, UpdateMetrics, Verdict
+from perilune.types import Group, Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,10 @@ class Parts:
     checkpoints: Path
     """Folder of checkpoints; the newest replaces the one before."""
     seed: int
-    progress: Callable[[str], Progress]
-    """Makes the (done, in all) callback of a phase."""
+    on_segment: Progress
+    """Called with (segments done, segments in all) during a rollout phase."""
+    on_step: Callable[[StepMetrics], None]
+    """Called after each optimiser step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
                 buffer=parts.buffer,
                 grader=parts.grader,
                 decode=parts.decode,
-                progress=parts.progress("rollout"),
+                progress=parts.on_segment,
             )
 
         with clock.phase("train"):
@@ -90,7 +92,7 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
             complete = tuple(group for group in still_open if group.complete)
             rewarded = tuple(r for r in (reward_group(group, config, number) for group in complete) if r)
             samples = tuple(make_samples(rewarded, config, parts.trainer.version))
-            update = _update(parts.trainer, samples, config, parts.progress("train"))
+            update = _update(parts, samples, config)
 
         with clock.phase("save"):
             _commit(parts, number, complete, rewarded)
@@ -124,15 +126,13 @@ def _draw(parts: Parts, config: RLConfig, number: int) -> list[Group]:
     return groups
 
 
-def _update(
-    trainer: Trainer, samples: Sequence[Sample], config: RLConfig, progress: Progress
-) -> UpdateMetrics | None:
+def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig) -> UpdateMetrics | None:
     """A few minibatch steps, each on whole groups; None if no group became complete or all were left out."""
     if not samples:
         return None
     beta = config.grpo_beta if config.algorithm == "grpo" else 0.0
     objective = Objective(config.algorithm, tau=config.tau, clip=config.grpo_clip, beta=beta)
-    return trainer.update(samples, objective, minibatches(samples, config), progress)
+    return parts.trainer.update(samples, objective, minibatches(samples, config), parts.on_step)
 
 
 def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerStep]:
@@ -149,11 +149,7 @@ def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerSt
 def _commit(parts: Parts, number: int, complete: Sequence[Group], rewarded: Sequence[RewardedGroup]) -> None:
     """The checkpoint first, then one transaction that names it: a run stopped between the two repeats nothing wrong."""
     name = f"iteration-{number + 1:05d}"
-    target, aside = parts.checkpoints / name, parts.checkpoints / f".{name}"
-    for leftover in (target, aside):
-        shutil.rmtree(leftover, ignore_errors=True)
-    parts.trainer.save(aside)
-    aside.rename(target)
+    write_checkpoint(parts.trainer, parts.checkpoints, name)
     for group in complete:
         graded = [t.grade.verdict for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR]
         if graded:
@@ -165,6 +161,4 @@ def _commit(parts: Parts, number: int, complete: Sequence[Group], rewarded: Sequ
         parts.buffer.set("sampler", parts.sampler.state())
         parts.buffer.set("iteration", number + 1)
         parts.buffer.set("checkpoint", name)
-    for old in parts.checkpoints.iterdir():
-        if old.name != name:
-            shutil.rmtree(old, ignore_errors=True)
+    prune_checkpoints(parts.checkpoints, keep=name)

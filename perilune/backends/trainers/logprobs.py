@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_ROWS = 256
+_ROWS = 64
 """Rows turned to float32 at once."""
 
 

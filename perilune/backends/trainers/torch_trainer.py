@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,21 +18,10 @@ from perilune.backends.trainers.objectives import pack_loss
 from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack
 from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
-from perilune.types import Objective, OptimizerStep, Sample, UpdateMetrics
+from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics
 
 _WEIGHTS = "weights.safetensors"
 _STATE = "trainer.json"
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Running sums of one update."""
-
-    loss: float = 0.0
-    norm: float = 0.0
-    tokens: int = 0
-    moved: dict[int, float] = field(default_factory=dict)
-    """Sample → log pi_theta - log pi_i when last stepped on."""
 
 
 class TorchTrainer:
@@ -96,7 +84,7 @@ class TorchTrainer:
         samples: Sequence[Sample],
         objective: Objective,
         steps: Sequence[OptimizerStep],
-        progress: Callable[[int, int], None] | None = None,
+        on_step: Callable[[StepMetrics], None] | None = None,
     ) -> UpdateMetrics:
         """Take the optimiser steps; the version rises by one.
 
@@ -113,21 +101,22 @@ class TorchTrainer:
         reference = self._score_reference(samples) if objective.beta and self._reference is not None else old
         if objective.algorithm == "grpo":
             old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
-        tally = _Tally()
+        moved: dict[int, float] = {}
+        taken: list[StepMetrics] = []
         for number, step in enumerate(steps, 1):
-            self._step(samples, objective, step, old, reference, tally)
-            if progress is not None:
-                progress(number, len(steps))
+            loss, norm, tokens = self._step(samples, objective, step, old, reference, moved)
+            taken.append(StepMetrics(number, len(steps), loss, norm, step.learning_rate, tokens))
+            if on_step is not None:
+                on_step(taken[-1])
         self._version += 1
-        moved = list(tally.moved.values())
         return UpdateMetrics(
-            loss=tally.loss / len(steps),
+            loss=_mean([step.loss for step in taken]),
             steps=len(steps),
-            tokens=tally.tokens,
-            gradient_norm=tally.norm / len(steps),
-            mismatch_mean=sum(mismatches) / len(mismatches) if mismatches else math.nan,
+            tokens=sum(step.tokens for step in taken),
+            gradient_norm=_mean([step.gradient_norm for step in taken]),
+            mismatch_mean=_mean(mismatches),
             mismatch_max=max(mismatches, default=math.nan),
-            kl_to_reference=sum(moved) / len(moved) if moved else math.nan,
+            kl_to_reference=_mean(list(moved.values())),
         )
 
     def save(self, folder: Path) -> None:
@@ -177,22 +166,23 @@ class TorchTrainer:
         step: OptimizerStep,
         old: Sequence[Tensor],
         reference: Sequence[Tensor],
-        tally: _Tally,
-    ) -> None:
+        moved: dict[int, float],
+    ) -> tuple[float, float, int]:
+        """One optimiser step; returns loss, gradient norm and tokens, and notes how far each sample has moved."""
         if self._optimizer is None:
             betas = (self._config.beta1, self._config.beta2)
             self._optimizer = self._masters.optimizer(betas=betas, weight_decay=self._config.weight_decay)
         # Supervised loss is a mean over tokens, the others are means over responses.
         token_mean = objective.algorithm == "sft"
         count = sum(sum(samples[i].loss_mask) for i in step.indices) if token_mean else len(step.indices)
-        loss = 0.0
+        loss, tokens = 0.0, 0
         for micro in pack(samples, step.indices, self._config.micro_batch_tokens):
             logprobs = self._forward(micro)
-            part, moved = pack_loss(micro, samples, logprobs, old, reference, objective, count)
+            part, distances = pack_loss(micro, samples, logprobs, old, reference, objective, count)
             part.backward()
             loss += float(part.detach())
-            tally.moved.update(moved)
-            tally.tokens += len(micro.tokens)
+            moved.update(distances)
+            tokens += len(micro.tokens)
         norm = self._masters.clip_gradient(self._config.max_gradient_norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._masters.clear_gradient()
@@ -205,8 +195,7 @@ class TorchTrainer:
         self._optimizer.step()
         self._masters.clear_gradient()
         self._masters.publish()
-        tally.loss += loss
-        tally.norm += norm
+        return loss, norm, tokens
 
     def _forward(self, micro: Pack) -> Tensor:
         """Log-probabilities of the micro-batch's response tokens, [M], with gradient."""
@@ -246,6 +235,10 @@ def _without_dropout(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 def _behaviour(sample: Sample, policy: Tensor, version: int) -> Tensor:

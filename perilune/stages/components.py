@@ -1,0 +1,30 @@
+"""What the stages work with: built once by the composition root, known to the stages by protocol alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from perilune.config import Recipe
+from perilune.protocols import Trainer, Workers
+from perilune.types import Demonstration, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """A model with its trainer and engine."""
+
+    trainer: Trainer
+    workers: Workers
+    render: Callable[[Problem], tuple[int, ...]]
+    """Problem → prompt tokens, through the tokenizer's chat template."""
+    render_demonstration: Callable[[Demonstration], tuple[tuple[int, ...], tuple[int, ...]]]
+    """Demonstration → prompt tokens and response tokens, the end token included."""
+    decode: Callable[[Sequence[int]], str]
+    """Response tokens → text, without special tokens."""
+    description: str
+    """One line for people: model, devices and types."""
+
+
+Build = Callable[[Recipe], Components]
+"""Makes the components that a recipe names; ``recipe.model.name`` may be a checkpoint's folder."""

@@ -1,0 +1,30 @@
+"""One run in progress: what every stage is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perilune.config import Recipe
+from perilune.evaluation.metrics import MetricsLog
+from perilune.evaluation.progress import Display
+from perilune.rewards.pool import GradingPool
+from perilune.rl.timing import Clock
+from perilune.stages.components import Components
+from perilune.stages.run_folder import RunFolder
+from perilune.types import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A recipe, its folder, its parts, and where measurements go."""
+
+    recipe: Recipe
+    run: RunFolder
+    components: Components
+    grader: GradingPool
+    log: MetricsLog
+    display: Display
+    train: tuple[Problem, ...]
+    heldout: tuple[Problem, ...]
+    clock: Clock
+    """Seconds of this process per phase."""

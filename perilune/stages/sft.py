@@ -1,0 +1,99 @@
+"""The warm-up stage: a light SFT on verified long-CoT demonstrations (k1.5, section 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from perilune.config import Recipe, SFTConfig
+from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
+from perilune.errors import ProblemsError
+from perilune.rewards.pool import GradingPool
+from perilune.stages.session import Session
+from perilune.types import (
+    Demonstration,
+    GradeRequest,
+    Objective,
+    OptimizerStep,
+    Sample,
+    StepMetrics,
+    Verdict,
+)
+
+
+def demonstrations_for(recipe: Recipe, grader: GradingPool) -> list[Demonstration]:
+    """The warm-up set, each response verified by its problem's reward.
+
+    Raises:
+        ProblemsError: none is left after verification.
+    """
+    config, source = recipe.sft, recipe.problems.train
+    if config.demonstrations is not None:
+        candidates = load_demonstrations(Path(config.demonstrations), count=config.count)
+    elif source.kind == "generator":
+        form = "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
+        candidates = generator_demonstrations(source, config.count, recipe.seed, answer_form=form)
+    else:
+        candidates = load_solutions(source, config.response, count=config.count)
+    return verified(candidates, grader)
+
+
+def verified(candidates: Sequence[Demonstration], grader: GradingPool) -> list[Demonstration]:
+    """Those whose response its reward finds right; demonstrations without a reference answer are kept as they are."""
+    checkable = [(str(i), d) for i, d in enumerate(candidates) if d.problem.answer]
+    for name, demonstration in checkable:
+        grader.submit(GradeRequest(name, demonstration.problem, demonstration.response))
+    grades = dict(grader.drain())
+    wrong = {name for name, _ in checkable if grades[name].verdict is not Verdict.RIGHT}
+    kept = [d for i, d in enumerate(candidates) if str(i) not in wrong]
+    if not kept:
+        detail = grades[min(wrong)].detail if wrong else "there were none"
+        raise ProblemsError(
+            f"none of {len(candidates)} demonstrations is right by its own reward (the first: {detail}); check that "
+            "their responses end in the form that rewards.answer_form asks for"
+        )
+    return kept
+
+
+def warm_up(session: Session) -> None:
+    """Fine-tune on the verified demonstrations, on the responses alone; one update is the whole stage."""
+    recipe, components = session.recipe, session.components
+    with session.clock.phase("sft"):
+        demonstrations = demonstrations_for(recipe, session.grader)
+        samples = [_sample(*components.render_demonstration(d)) for d in demonstrations]
+        steps = sft_steps(len(samples), recipe.sft, recipe.seed)
+        session.display.note(f"{len(samples)} verified demonstrations, {len(steps)} optimiser steps")
+        with session.display.task("warm-up", len(steps)) as progress:
+
+            def on_step(step: StepMetrics) -> None:
+                progress(step.number, step.steps)
+                values = {"loss": step.loss, "learning_rate": step.learning_rate, "gradient_norm": step.gradient_norm}
+                session.log.write("sft_step", step.number, {**values, "tokens": step.tokens})
+
+            components.trainer.begin_iteration()
+            components.trainer.update(samples, Objective("sft"), steps, on_step)
+
+
+def _sample(prompt: tuple[int, ...], response: tuple[int, ...]) -> Sample:
+    return Sample(prompt + response, len(prompt), (False,) * len(prompt) + (True,) * len(response), advantage=1.0)
+
+
+def sft_steps(count: int, config: SFTConfig, seed: int) -> list[OptimizerStep]:
+    """Shuffled minibatches of every epoch, with a learning rate that rises, then falls linearly."""
+    rng = np.random.default_rng(seed)
+    batches: list[tuple[int, ...]] = []
+    for _ in range(config.epochs):
+        order = rng.permutation(count).tolist()
+        batches += [tuple(order[start : start + config.batch_size]) for start in range(0, count, config.batch_size)]
+    rising = round(config.warmup_share * len(batches))
+    rates = [_rate(step, rising, len(batches), config) for step in range(len(batches))]
+    return [OptimizerStep(batch, rate) for batch, rate in zip(batches, rates, strict=True)]
+
+
+def _rate(step: int, rising: int, total: int, config: SFTConfig) -> float:
+    if step < rising:
+        return config.learning_rate * (step + 1) / rising
+    share = (step - rising) / max(1, total - 1 - rising)
+    return config.learning_rate + share * (config.final_learning_rate - config.learning_rate)
