@@ -1,1 +1,1 @@
-"""evaluation"""
+"""Measuring and showing: scores, metrics, the terminal display, the report."""
