@@ -70,7 +70,7 @@ def log_bounds(values: Sequence[float]) -> tuple[float, float]:
 
 def percent(share: float) -> str:
     """A share in [0, 1] as a percentage."""
-    return f"{100 * share:.3g}%"
+    return f"{100 * share:.1f}".removesuffix(".0") + "%"
 
 
 def number(value: float) -> str:

@@ -107,7 +107,7 @@ def line_chart(
     y_ticks = decades(low, high) if log else nice_ticks(low, high)
     body = [legend, _axes(x, y, whole_ticks(xs[0], xs[-1]), y_ticks, x_name, form)]
     body += [_line(s, x, y) for s in drawn]
-    rows = [(s.name, s.hue, [_told(dict(s.points).get(at), form) for at in xs]) for s in drawn]
+    rows = [(s.name, s.hue, _told(s, xs, form)) for s in drawn]
     return _svg(title, body, [x(at) for at in xs], [f"{x_name} {at:g}" for at in xs], rows)
 
 
@@ -149,7 +149,7 @@ def stacked_bars(
             height = max(bottom - upto - 0.8, 0.4)
             body.append(_rectangle(x(at) - width / 2, upto, width, height, f"bar h{layer.hue}"))
             base[at] += value
-    rows = [(layer.name, layer.hue, [_told(dict(layer.points).get(at), form) for at in xs]) for layer in layers]
+    rows = [(layer.name, layer.hue, _told(layer, xs, form)) for layer in layers]
     return _svg(title, body, [x(at) for at in xs], [f"{x_name} {at:g}" for at in xs], rows)
 
 
@@ -229,8 +229,13 @@ def _rectangle(x: float, y: float, width: float, height: float, kind: str) -> st
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1"/>'
 
 
-def _told(value: float | None, form: Format) -> str | None:
-    return form(value) if value is not None and math.isfinite(value) else None
+def _told(series: Series, xs: Sequence[float], form: Format) -> list[str | None]:
+    """The series' value at each x in words, with its interval; None where it has none."""
+    told = {x: form(y) for x, y in series.points if y is not None and math.isfinite(y)}
+    for (x, _), pair in zip(series.points, series.intervals, strict=False):
+        if x in told and pair is not None:
+            told[x] += f" ({form(pair[0])} to {form(pair[1])})"
+    return [told.get(x) for x in xs]
 
 
 def _svg(

@@ -17,7 +17,14 @@ from markupsafe import Markup
 
 from perilune.evaluation.axes import duration, number, percent
 from perilune.evaluation.charts import CHART_CSS, HEIGHT, WIDTH, interval_bar
-from perilune.evaluation.report_charts import heldout_chart, length_chart, reward_chart, rl_figures, sft_figures
+from perilune.evaluation.report_charts import (
+    heldout_chart,
+    length_chart,
+    reward_chart,
+    rl_figures,
+    sft_figures,
+    thinning_note,
+)
 from perilune.evaluation.run_data import STAGE_NAMES, Evaluation, RunData, read_run
 
 _SAMPLED_ITERATIONS = 6
@@ -69,7 +76,8 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=_shown(percent), number=_shown(number), duration=_shown(duration))
+    formats = {"percent": percent, "number": number, "whole": "{:.0f}".format, "duration": duration}
+    environment.filters.update({name: _shown(form) for name, form in formats.items()})
     return environment.from_string(source)
 
 
@@ -98,6 +106,7 @@ def _context(run: RunData) -> dict[str, Any]:
         "stages": [_stage(name, found) for name, found in run.stages.items()],
         "facts": _facts(run),
         "rl": [(figure, Markup(figure.svg)) for figure in rl],
+        "thinned": thinning_note(run),
         "sft": [(figure, Markup(figure.svg)) for figure in sft],
         "evaluations": [_evaluation_row(found) for found in run.evaluations],
         "passes": sorted({int(k) for e in run.evaluations for k in e.summary.get("pass_at_k") or {}}),
@@ -138,7 +147,7 @@ def _facts(run: RunData) -> list[tuple[str, str, str]]:
         )
         share = f"{percent(multi / trained)} of them by several policy versions" if trained else ""
         facts.append(("RL iterations", f"{len(run.iterations)} of {run.planned_iterations}", ""))
-        facts.append(("Responses trained on", f"{trained:.0f}", share))
+        facts.append(("Responses trained", f"{trained:.0f}", share))
         means = [row["mismatch_mean"] for row in run.iterations if row.get("mismatch_mean") is not None]
         worst = max(
             (row["mismatch_max"] for row in run.iterations if row.get("mismatch_max") is not None), default=None

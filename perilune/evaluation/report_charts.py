@@ -13,6 +13,7 @@ from perilune.evaluation.run_data import Evaluation, RunData
 
 _MOST_POINTS = 200
 _MOST_BARS = 60
+_MOST_DOTS = 30
 _PHASES = ("rollout", "train", "grade_wait", "evaluate", "save")
 """Phases that keep their colours; others come after them."""
 
@@ -27,7 +28,9 @@ class Figure:
 
 
 def rl_figures(run: RunData) -> list[Figure]:
-    """The curves over RL iterations; charts without data are left out."""
+    """The curves over RL iterations; charts without data are left out, all of them before the first iteration."""
+    if not run.iterations:
+        return []
     found = [
         Figure(
             "Reward",
@@ -92,6 +95,15 @@ def sft_figures(run: RunData) -> list[Figure]:
     return [figure for figure in found if figure.svg]
 
 
+def thinning_note(run: RunData) -> str:
+    """How many iterations a point and a bar stand for; "" if each stands for one."""
+    point, bar = (_stretch(len(run.iterations), most) for most in (_MOST_POINTS, _MOST_BARS))
+    if bar == 1:
+        return ""
+    points = f"Each point of a line is the mean of {point} iterations, each" if point > 1 else "Each"
+    return f"{points} bar the mean of {bar} iterations."
+
+
 def heldout_chart(evaluations: Sequence[Evaluation]) -> str:
     """Held-out accuracy by RL iterations done, with its intervals; the base model apart if there was a warm-up."""
     warmed_up = any(found.name == "warmup" for found in evaluations)
@@ -114,7 +126,7 @@ def length_chart(run: RunData) -> str:
 def _accuracy_series(name: str, hue: int, found: Sequence[Evaluation]) -> Series:
     points = tuple((float(one.step), _value(one.summary, "accuracy")) for one in found)
     intervals = tuple(_interval(one.summary) for one in found)
-    return Series(name, hue, points, intervals, dots=True)
+    return Series(name, hue, points, intervals, dots=len(points) <= _MOST_DOTS)
 
 
 def _interval(summary: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -172,7 +184,7 @@ def _value(row: Mapping[str, Any], key: str) -> float | None:
 
 def _thinned(rows: Sequence[Mapping[str, Any]], most: int) -> list[dict[str, Any]]:
     """At most this many rows: means over equal stretches, standing at each stretch's last step."""
-    size = math.ceil(len(rows) / most) if rows else 1
+    size = _stretch(len(rows), most)
     if size == 1:
         return [dict(row) for row in rows]
     thinned = []
@@ -184,3 +196,7 @@ def _thinned(rows: Sequence[Mapping[str, Any]], most: int) -> list[dict[str, Any
             mean[key] = math.fsum(values) / len(values) if values else None
         thinned.append(mean)
     return thinned
+
+
+def _stretch(rows: int, most: int) -> int:
+    return max(1, math.ceil(rows / most))

@@ -92,7 +92,11 @@ def sample_response(iteration, place):
     segments = [
         {"version": version, "text": text, "tokens": 64 if more else 21, "stop": "cut" if more else "ended"}
         for version, text, more in [
-            (iteration + 1, "First, Mia has 23 apples.\nShe buys 4 bags of 6 apples, so that is 4 * 6 = 24 apples", True),
+            (
+                iteration + 1,
+                "First, Mia has 23 apples.\nShe buys 4 bags of 6 apples, so that is 4 * 6 = 24 apples",
+                True,
+            ),
             (iteration + 2, " more.\nLet me check: 6 + 6 + 6 + 6 = 24. Yes.\nNow 23 + 24 = 47", True),
             (iteration + 3, f".\nAnswer: 47 {EVIL if place == 1 else ''}", False),
         ][place % 3 :]
@@ -100,7 +104,8 @@ def sample_response(iteration, place):
     return {
         "iteration": iteration,
         "problem": f"arithmetic/{iteration}-{place}",
-        "question": "Mia has 23 apples and buys 4 bags of 6 apples each. How many does she have? " + EVIL * (place == 1),
+        "question": "Mia has 23 apples and buys 4 bags of 6 apples each. How many does she have? "
+        + EVIL * (place == 1),
         "answer": "47",
         "verdict": verdict,
         "score": float(verdict == "right"),
@@ -154,3 +159,9 @@ def write_run(folder: Path, *, stages=("sft", "rl"), iterations=10, planned=None
 def make_run(tmp_path):
     """Makes a run folder of a name."""
     return lambda name="quickstart", **options: write_run(tmp_path / name, **options)
+
+
+@pytest.fixture
+def evil():
+    """What a hostile model wrote into one of the samples."""
+    return EVIL
