@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from perilune.config import Recipe, SFTConfig
+from perilune.data.generators import AnswerForm
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
 from perilune.rewards.pool import GradingPool
@@ -33,7 +34,7 @@ def demonstrations_for(recipe: Recipe, grader: GradingPool) -> list[Demonstratio
     if config.demonstrations is not None:
         candidates = load_demonstrations(Path(config.demonstrations), count=config.count)
     elif source.kind == "generator":
-        form = "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
+        form: AnswerForm = "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
         candidates = generator_demonstrations(source, config.count, recipe.seed, answer_form=form)
     else:
         candidates = load_solutions(source, config.response, count=config.count)

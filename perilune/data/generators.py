@@ -1,0 +1,107 @@
+"""The built-in generators: endless problems with worked demonstrations, split so that held-out content never trains.
+
+Which split a problem belongs to is decided by a hash of its content, whatever its wording, seed or difficulty: one
+content in five is held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from random import Random
+from typing import Literal
+
+from perilune.data import arithmetic, countdown
+from perilune.errors import ProblemsError
+from perilune.types import Demonstration, Message, Problem
+
+Split = Literal["train", "heldout"]
+AnswerForm = Literal["answer_line", "boxed"]
+Style = Literal["long", "short"]
+
+_HELDOUT_SHARE = 5
+_PATIENCE = 2000
+"""So many draws in a row without anything new mean that the space is exhausted."""
+
+
+def generate(
+    name: Literal["arithmetic", "countdown"],
+    difficulty: int,
+    seed: int,
+    split: Split,
+    *,
+    style: Style = "long",
+    answer_form: AnswerForm = "answer_line",
+) -> Iterator[Demonstration]:
+    """Problems of one kind and difficulty, each with a worked response; equal arguments give equal problems.
+
+    Args:
+        name: arithmetic, judged by the reward math; countdown, judged by the reward countdown.
+        difficulty: from 1; more steps, or more numbers.
+        seed: of wording and content.
+        split: train and heldout share no content, whatever the seeds.
+        style: long plans, checks, slips and corrects; short gives the equations alone.
+        answer_form: how the response states its answer.
+
+    Raises:
+        ProblemsError: there is nothing new left.
+    """
+    rng = Random(f"{name}/{difficulty}/{seed}/{split}")
+    seen: set[str] = set()
+    misses = 0
+    while True:
+        make = _arithmetic if name == "arithmetic" else _countdown
+        canonical, demonstration = make(difficulty, rng, style, answer_form)
+        if canonical in seen or split_of(f"{name}:{canonical}") != split:
+            misses += 1
+            if misses > _PATIENCE:
+                raise ProblemsError(
+                    f"the generator {name!r} has no more than {len(seen)} different problems of difficulty "
+                    f"{difficulty} for {split}; lower the count or add difficulties"
+                )
+            continue
+        misses = 0
+        seen.add(canonical)
+        yield demonstration
+
+
+def split_of(content: str) -> Split:
+    """The split of a content, by a stable hash."""
+    digest = int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "big")
+    return "heldout" if digest % _HELDOUT_SHARE == 0 else "train"
+
+
+def _arithmetic(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
+    content = arithmetic.random_sum(difficulty, rng)
+    question = arithmetic.tell(content, rng)
+    path = arithmetic.explain(content, rng) if style == "long" else arithmetic.equations(content)
+    answer = str(content.values[-1])
+    tags = ("arithmetic", f"steps-{len(content.steps)}")
+    problem = _problem("arithmetic", difficulty, question, answer, "math", tags)
+    return content.canonical, Demonstration(problem, f"{path}\n{stated(answer, answer_form)}")
+
+
+def _countdown(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
+    puzzle = countdown.random_puzzle(difficulty, rng)
+    question = countdown.ask(puzzle, rng)
+    path = countdown.explain(puzzle, rng) if style == "long" else countdown.equations(puzzle)
+    tags = ("countdown", f"numbers-{len(puzzle.numbers)}")
+    problem = _problem("countdown", difficulty, question, puzzle.reference, "countdown", tags)
+    return puzzle.canonical, Demonstration(problem, f"{path}\n{stated(puzzle.solution, answer_form)}")
+
+
+def stated(answer: str, answer_form: AnswerForm) -> str:
+    """The last line of a response."""
+    return f"Answer: {answer}" if answer_form == "answer_line" else f"\\boxed{{{answer}}}"
+
+
+def _problem(name: str, difficulty: int, question: str, answer: str, reward: str, tags: tuple[str, ...]) -> Problem:
+    digest = blake2b(question.encode(), digest_size=6).hexdigest()
+    return Problem(
+        id=f"{name}-{difficulty}-{digest}",
+        messages=(Message("user", question),),
+        answer=answer,
+        reward=reward,
+        tags=tags,
+        difficulty=float(difficulty),
+    )

@@ -1,0 +1,259 @@
+"""Problems and demonstrations from the sources that a recipe names."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from perilune.config import FieldMapping, GeneratorConfig, SourceConfig
+from perilune.data.generators import AnswerForm, Split, Style, generate
+from perilune.data.records import Record, read_records
+from perilune.errors import BackendUnavailable, ProblemsError
+from perilune.types import Demonstration, Message, Problem
+
+DEFAULT_POOL = 1000
+"""Problems drawn from generators where the recipe names no count."""
+
+
+def load_problems(source: SourceConfig, split: Split) -> list[Problem]:
+    """The problems of a source, mapped, filtered and cut to ``count``.
+
+    Raises:
+        ProblemsError: the source cannot be read or leaves nothing; the message names file, line and reason.
+        BackendUnavailable: it needs a package that is not installed.
+    """
+    if source.kind == "generator":
+        problems = [d.problem for d in generated(source, split, source.count or DEFAULT_POOL, source.seed)]
+    elif source.kind == "reasoning_gym":
+        problems = _reasoning_gym(source, split)
+    else:
+        problems = [map_record(record, source) for record in read_records(source)]
+    _check_unique(problems)
+    return _filtered(problems, source)[: source.count]
+
+
+def generated(
+    source: SourceConfig,
+    split: Split,
+    count: int,
+    seed: int,
+    *,
+    style: Style = "long",
+    answer_form: AnswerForm = "answer_line",
+) -> list[Demonstration]:
+    """``count`` problems of the source's mixture with their worked responses, the prompt template applied."""
+    if not source.generators:
+        raise ProblemsError("a source of kind 'generator' needs at least one [[generators]] table")
+    rng = Random(f"mixture/{seed}/{split}")
+    streams: dict[tuple[str, int], Iterator[Demonstration]] = {}
+    found: dict[str, Demonstration] = {}
+    while len(found) < count:
+        spec: GeneratorConfig = rng.choices(source.generators, [g.weight for g in source.generators])[0]
+        key = (spec.name, rng.choice(spec.difficulties))
+        if key not in streams:
+            streams[key] = generate(*key, seed, split, style=style, answer_form=answer_form)
+        shown = next(streams[key])
+        # Two difficulties of one generator may tell the same story.
+        found.setdefault(shown.problem.id, Demonstration(_dressed(shown.problem, source), shown.response))
+    return list(found.values())
+
+
+def generator_demonstrations(
+    source: SourceConfig, count: int, seed: int, *, answer_form: AnswerForm = "answer_line", style: Style = "long"
+) -> list[Demonstration]:
+    """Demonstrations from the training split of the source's own mixture."""
+    return generated(source, "train", count, seed, style=style, answer_form=answer_form)
+
+
+def load_solutions(source: SourceConfig, response: str, count: int) -> list[Demonstration]:
+    """Demonstrations made of the worked solutions that a source brings, as ``fields.solution`` names them.
+
+    Raises:
+        ProblemsError: the source names no field with solutions.
+    """
+    fields = source.fields
+    if fields.solution is None:
+        raise ProblemsError(
+            "the warm-up needs demonstrations: name a file in sft.demonstrations, or the field with worked solutions "
+            "in problems.train.fields.solution"
+        )
+    shown: list[Demonstration] = []
+    for where, record in read_records(source)[:count]:
+        problem = map_record((where, record), source)
+        solution = str(_field(record, fields.solution, where))
+        if fields.solution_remove is not None:
+            solution = _pattern(fields.solution_remove, "solution_remove").sub("", solution)
+        text = response.replace("{solution}", solution.strip()).replace("{answer}", problem.answer)
+        shown.append(Demonstration(problem, text))
+    return shown
+
+
+def load_demonstrations(path: Path, count: int | None = None) -> list[Demonstration]:
+    """Demonstrations from a JSONL file of chat messages, the last of them the assistant's; extra key: answer.
+
+    Raises:
+        ProblemsError: naming file, line and reason.
+    """
+    source = SourceConfig(kind="jsonl", path=str(path))
+    shown: list[Demonstration] = []
+    for where, record in read_records(source)[:count]:
+        messages = _messages(_field(record, "messages", where), where)
+        if len(messages) < 2 or messages[-1].role != "assistant":
+            raise ProblemsError(f"{where}: the last of at least two messages must be the assistant's")
+        answer, reward = str(record.get("answer", "")), str(record.get("reward", "math"))
+        problem = Problem(_content_id(messages), messages[:-1], answer, reward)
+        shown.append(Demonstration(problem, messages[-1].content))
+    return shown
+
+
+def map_record(record: Record, source: SourceConfig) -> Problem:
+    """One row as a problem.
+
+    Raises:
+        ProblemsError: a field is missing, or the answer pattern does not match.
+    """
+    where, row = record
+    fields = source.fields
+    question = _field(row, fields.question, where)
+    messages = _messages(question, where) if isinstance(question, list) else (Message("user", str(question)),)
+    images = _strings(_field(row, fields.images, where)) if fields.images else ()
+    if images:
+        messages = (*messages[:-1], Message(messages[-1].role, messages[-1].content, images))
+    tags = _strings(_field(row, fields.tags, where)) if fields.tags else ()
+    problem = Problem(
+        id=str(_field(row, fields.id, where)) if fields.id else _content_id(messages),
+        messages=messages,
+        answer=_answer(row, fields, where),
+        reward=source.reward,
+        tags=(*source.tags, *tags),
+        difficulty=_number(_field(row, fields.difficulty, where), where) if fields.difficulty else None,
+    )
+    return _dressed(problem, source)
+
+
+def _dressed(problem: Problem, source: SourceConfig) -> Problem:
+    """The source's prompt template, tags and reward; other braces in the template stay as they are."""
+    if "{question}" not in source.prompt:
+        raise ProblemsError(f"prompt = {source.prompt!r} has no {{question}}, so the question would not be asked")
+    *earlier, last = problem.messages
+    asked = Message(last.role, source.prompt.replace("{question}", last.content), last.images)
+    tags = tuple(dict.fromkeys((*source.tags, *problem.tags)))
+    return Problem(problem.id, (*earlier, asked), problem.answer, problem.reward, tags, problem.difficulty)
+
+
+def _answer(row: Mapping[str, Any], fields: FieldMapping, where: str) -> str:
+    answer = str(_field(row, fields.answer, where)).strip()
+    if fields.answer_pattern is not None:
+        match = _pattern(fields.answer_pattern, "answer_pattern").search(answer)
+        if match is None or not match.groups():
+            raise ProblemsError(
+                f"{where}: answer_pattern {fields.answer_pattern!r} finds no group in the field {fields.answer!r}"
+            )
+        answer = match.group(1).strip()
+    if not answer:
+        raise ProblemsError(f"{where}: the answer is empty")
+    return answer
+
+
+def _pattern(text: str, name: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ProblemsError(f"problems.*.fields.{name} {text!r} is no regular expression: {error}") from None
+
+
+def _field(row: Mapping[str, Any], name: str, where: str) -> Any:
+    """A field by its name; dots lead into nested objects."""
+    value: Any = row
+    for part in [name] if name in row else name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = list(value) if isinstance(value, Mapping) else []
+            near = difflib.get_close_matches(part, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(map(str, known)) or 'none'}"
+            raise ProblemsError(f"{where}: no field {name!r}{hint} Set the name under problems.*.fields")
+        value = value[part]
+    if value is None:
+        raise ProblemsError(f"{where}: the field {name!r} is null")
+    return value
+
+
+def _messages(value: Any, where: str) -> tuple[Message, ...]:
+    try:
+        return tuple(Message(str(turn["role"]), str(turn["content"])) for turn in value)
+    except (TypeError, KeyError):
+        raise ProblemsError(f"{where}: chat messages need a list of objects with role and content") from None
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ProblemsError(f"{where}: the difficulty {value!r} is not a number") from None
+
+
+def _content_id(messages: Sequence[Message]) -> str:
+    text = "\x00".join(f"{m.role}\x00{m.content}\x00{' '.join(m.images)}" for m in messages)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _check_unique(problems: Sequence[Problem]) -> None:
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            question = problem.messages[-1].content[:80]
+            raise ProblemsError(f"two problems have the id {problem.id!r} ({question!r} …); remove one of them")
+        seen.add(problem.id)
+
+
+def _filtered(problems: Sequence[Problem], source: SourceConfig) -> list[Problem]:
+    low, high = source.min_difficulty, source.max_difficulty
+    easy = [p for p in problems if low is not None and (p.difficulty is None or p.difficulty < low)]
+    hard = [p for p in problems if high is not None and (p.difficulty is None or p.difficulty > high)]
+    dropped = {p.id for p in (*easy, *hard)}
+    kept = [p for p in problems if p.id not in dropped]
+    if not kept:
+        raise ProblemsError(
+            f"no problem is left of {len(problems)} from {source.path or source.kind}: {len(easy)} below "
+            f"min_difficulty, {len(hard)} above max_difficulty; loosen the filters or check the file"
+        )
+    return kept
+
+
+def _reasoning_gym(source: SourceConfig, split: Split) -> list[Problem]:
+    """``count`` problems of one reasoning-gym task, or all that its first entries hold; equal questions count once."""
+    try:
+        import reasoning_gym
+    except ImportError:
+        raise BackendUnavailable(
+            "problems of kind 'reasoning_gym' need its package: pip install 'perilune[reasoning-gym]'"
+        ) from None
+    count = source.count or DEFAULT_POOL
+    # Entries are made when they are asked for; one in five is held out.
+    tries = 20 * count
+    try:
+        data = reasoning_gym.create_dataset(source.path, size=tries, seed=source.seed)
+    except ValueError as error:
+        raise ProblemsError(f"reasoning_gym has no task {source.path!r}: {error}") from error
+    found: dict[str, Problem] = {}
+    for entry in itertools.islice(data, tries):
+        if len(found) == count:
+            break
+        messages = (Message("user", str(entry["question"])),)
+        # A question's split is decided by its content, as with the built-in generators.
+        held_out = int(_content_id(messages), 16) % 5 == 0
+        if held_out == (split == "heldout"):
+            tags = ("reasoning_gym", str(source.path))
+            problem = Problem(_content_id(messages), messages, json.dumps(entry), "reasoning_gym", tags)
+            found.setdefault(problem.id, _dressed(problem, source))
+    return list(found.values())

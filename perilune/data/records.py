@@ -1,0 +1,100 @@
+"""Rows of a source: JSONL, Parquet, a Hugging Face data set; each with the place that an error message names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from perilune.config import SourceConfig
+from perilune.errors import BackendUnavailable, ProblemsError
+
+Record = tuple[str, Mapping[str, Any]]
+"""(where, fields)"""
+
+
+def read_records(source: SourceConfig) -> list[Record]:
+    """All rows, sliced as ``source.rows`` says.
+
+    Raises:
+        ProblemsError: the source is missing or a row cannot be read; names file, line and reason.
+        BackendUnavailable: the source needs a package that is not installed.
+    """
+    if source.path is None:
+        raise ProblemsError(f"a source of kind {source.kind!r} needs a path")
+    readers = {"jsonl": _jsonl, "parquet": _parquet, "huggingface": _huggingface}
+    rows = list(readers[source.kind](source))
+    kept = rows[_slice(source.rows)] if source.rows else rows
+    if not kept:
+        cause = f": rows = {source.rows!r} leaves 0 of {len(rows)}" if source.rows else "; the source is empty"
+        raise ProblemsError(f"no rows in {source.path}{cause}")
+    return kept
+
+
+def _slice(text: str) -> slice:
+    try:
+        first, last = (int(part) if part.strip() else None for part in text.split(":"))
+    except ValueError:
+        raise ProblemsError(f"rows = {text!r} is not a slice such as ':-500', '-500:' or '100:200'") from None
+    return slice(first, last)
+
+
+def _open(path: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ProblemsError(f"no problem file at {file}; set problems.train.path and problems.heldout.path")
+    return file
+
+
+def _jsonl(source: SourceConfig) -> Iterator[Record]:
+    file = _open(str(source.path))
+    with file.open(encoding="utf-8", errors="strict") as lines:
+        number = 0
+        try:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f"{file}, line {number}", _object(line, f"{file}, line {number}")
+        except UnicodeDecodeError as error:
+            raise ProblemsError(f"{file}, after line {number}: not UTF-8 text ({error.reason})") from None
+
+
+def _object(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ProblemsError(f"{where}: not valid JSON ({error.msg} at column {error.colno})") from None
+    if not isinstance(value, dict):
+        raise ProblemsError(f"{where}: a JSON object is needed, this is a {type(value).__name__}")
+    return value
+
+
+def _parquet(source: SourceConfig) -> Iterator[Record]:
+    import pyarrow
+    import pyarrow.parquet
+
+    file = _open(str(source.path))
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ProblemsError(f"{file}: not a readable Parquet file ({error})") from None
+    for number, row in enumerate(table.to_pylist(), 1):
+        yield f"{file}, row {number}", row
+
+
+def _huggingface(source: SourceConfig) -> Iterator[Record]:
+    try:
+        import datasets
+    except ImportError:
+        raise BackendUnavailable(
+            "problems of kind 'huggingface' need the package datasets: pip install 'perilune[datasets]'"
+        ) from None
+    try:
+        rows = datasets.load_dataset(source.path, source.subset, split=source.split)
+    except Exception as error:
+        raise ProblemsError(
+            f"cannot load split {source.split!r} of the data set {source.path!r}: {error}; the hub must answer, or "
+            "path must be a local folder"
+        ) from error
+    for number, row in enumerate(rows, 1):
+        yield f"{source.path} [{source.split}], row {number}", row
