@@ -1,0 +1,81 @@
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from perilune.config import SourceConfig
+from perilune.data.records import read_records
+from perilune.errors import ProblemsError
+
+
+def jsonl(tmp_path, *lines, **options):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b"\n".join(line.encode() if isinstance(line, str) else line for line in lines))
+    return SourceConfig(kind="jsonl", path=str(file), **options)
+
+
+def test_blank_lines_do_not_shift_the_line_numbers(tmp_path):
+    rows = read_records(jsonl(tmp_path, '{"a": 1}', "", '{"a": 2}'))
+    assert [(where.rsplit(", ", 1)[1], row) for where, row in rows] == [("line 1", {"a": 1}), ("line 3", {"a": 2})]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"), [(":-2", [0, 1, 2]), ("-2:", [3, 4]), ("1:3", [1, 2]), (None, [0, 1, 2, 3, 4])]
+)
+def test_slices(tmp_path, rows, kept):
+    source = jsonl(tmp_path, *(f'{{"a": {n}}}' for n in range(5)), rows=rows)
+    assert [row["a"] for _, row in read_records(source)] == kept
+
+
+@pytest.mark.parametrize("rows", ["5", "a:b", "1:2:3:4"])
+def test_a_bad_slice_is_named(tmp_path, rows):
+    with pytest.raises(ProblemsError, match="is not a slice such as"):
+        read_records(jsonl(tmp_path, '{"a": 1}', rows=rows))
+
+
+def test_a_broken_line_names_file_line_and_reason(tmp_path):
+    with pytest.raises(ProblemsError, match=r"rows\.jsonl, line 2: not valid JSON .*column 6"):
+        read_records(jsonl(tmp_path, '{"a": 1}', '{"a":'))
+
+
+def test_a_line_that_is_no_object(tmp_path):
+    with pytest.raises(ProblemsError, match="line 1: a JSON object is needed, this is a list"):
+        read_records(jsonl(tmp_path, "[1]"))
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    with pytest.raises(ProblemsError, match="not UTF-8"):
+        read_records(jsonl(tmp_path, '{"a": 1}', b"\xff\xfe"))
+
+
+def test_a_missing_file_says_what_to_set(tmp_path):
+    with pytest.raises(ProblemsError, match=r"no problem file at .*problems\.train\.path"):
+        read_records(SourceConfig(kind="jsonl", path=str(tmp_path / "none.jsonl")))
+
+
+def test_a_missing_path():
+    with pytest.raises(ProblemsError, match="'parquet' needs a path"):
+        read_records(SourceConfig(kind="parquet"))
+
+
+def test_parquet(tmp_path):
+    file = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"q": ["a", "b"], "meta": [{"n": 1}, {"n": 2}]}), file)
+    rows = read_records(SourceConfig(kind="parquet", path=str(file), rows="1:"))
+    assert [row for _, row in rows] == [{"q": "b", "meta": {"n": 2}}]
+    assert rows[0][0].endswith("rows.parquet, row 2")
+
+
+def test_a_file_that_is_no_parquet(tmp_path):
+    file = tmp_path / "rows.parquet"
+    file.write_text("no")
+    with pytest.raises(ProblemsError, match="not a readable Parquet file"):
+        read_records(SourceConfig(kind="parquet", path=str(file)))
+
+
+def test_a_local_hugging_face_folder(tmp_path):
+    pytest.importorskip("datasets")
+    (tmp_path / "train.jsonl").write_text('{"q": "a"}\n{"q": "b"}\n')
+    rows = read_records(SourceConfig(kind="huggingface", path=str(tmp_path)))
+    assert [row["q"] for _, row in rows] == ["a", "b"]
+    with pytest.raises(ProblemsError, match="cannot load split 'nope'"):
+        read_records(SourceConfig(kind="huggingface", path=str(tmp_path), split="nope"))
