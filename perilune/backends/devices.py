@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -19,11 +21,18 @@ _SHAPES = ((64, 576, 8192), (512, 1024, 1024))
 """Rows, inner size, columns: like the output layer while decoding a batch, and like a layer while training."""
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use: its affinity, where the system has one, else all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """CPU cores that this process may use: by its affinity and its control group's quota, at least 1.
+
+    Args:
+        cgroup: folder of the process's own control group, as a container sees it.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
 def pick_device(name: str) -> torch.device:

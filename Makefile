@@ -1,0 +1,60 @@
+# make quickstart   the whole pipeline on this machine, from nothing but Python 3.11 or newer
+# make test         every check that a change must pass
+#
+# Both make .venv first, and mend it when pyproject.toml has changed. Variables:
+#   PYTHON=python3.12        the Python to make .venv with; by default the first that is new enough
+#   TORCH_INDEX=URL          one more place to take torch from, e.g. that of its CPU builds (see README.md)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+RUN := runs/quickstart
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The releases of torch that pyproject.toml allows.
+TORCH := $(shell sed -n 's/^ *"\(torch>=[^"]*\)".*/\1/p' pyproject.toml)
+# A Python that can make .venv.
+FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
+	$(shell $(name) -c '$(FIT)' >/dev/null 2>&1 && echo $(name))))
+TORCH_INDEX ?=
+
+.PHONY: quickstart test venv clean
+.DELETE_ON_ERROR:
+
+quickstart: $(READY)
+	@# An interrupted run goes on where it stopped; a finished one is made again.
+	@if [ -e $(RUN)/recipe.toml ] && [ ! -e $(RUN)/summary.json ]; then \
+		$(BIN)/perilune resume $(RUN); \
+	else \
+		$(BIN)/perilune run recipes/quickstart.toml --overwrite; \
+	fi
+	@echo "figures: $(RUN)/summary.json"
+	@echo "report:  $(RUN)/report.html"
+
+test: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+venv: $(READY)
+
+# torch comes first and apart, and is then held: no other package may replace the build that was chosen.
+$(READY): pyproject.toml
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(FIT)' >/dev/null 2>&1 || { \
+		echo "Perilune needs Python 3.11 or newer with its venv module (on Debian: python3-venv), but" \
+		"$(or $(PYTHON),python3) is $$($(or $(PYTHON),python3) --version 2>&1). Name another: make PYTHON=..." >&2; \
+		exit 1; }
+	@[ -x $(BIN)/python ] && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
+	@command -v nvidia-smi >/dev/null || [ -n "$(TORCH_INDEX)" ] || \
+		echo "no NVIDIA GPU here: if a CUDA build of torch comes now, TORCH_INDEX (see README.md) takes a smaller one"
+	$(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)'
+	@$(BIN)/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' \
+		> $(VENV)/constraints.txt
+	@echo "installing the other packages ..."
+	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

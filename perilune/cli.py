@@ -1,0 +1,247 @@
+"""The command line, and the composition root: the one place that knows which backend stands behind a seam.
+
+Heavy packages are imported by the commands that need them, so that ``perilune --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perilune import __version__
+from perilune.errors import PeriluneError
+
+if TYPE_CHECKING:
+    from perilune.config import Recipe
+
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    _hush()
+    try:
+        status: int = options.command(options)
+        sys.stdout.flush()
+    except PeriluneError as error:
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain(_interrupted(options), _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has had enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _complain(f"the disk is full: {error}. {_interrupted(options)}", PeriluneError.exit_code)
+    return status
+
+
+def _complain(message: str, status: int) -> int:
+    sys.stderr.write(f"perilune: {message}\n")
+    return status
+
+
+def _hush() -> None:
+    """Keep third parties' advice off the terminal, unless Python was told what to do with warnings."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    """What was kept of a run, and how it goes on."""
+    folder: Path | None = getattr(options, "run_folder", None)
+    if folder is None or not (folder / "recipe.toml").exists():
+        return "stopped; nothing was written"
+    return f"stopped; every finished iteration is kept in {folder}. Go on with: perilune resume {folder}"
+
+
+def _run(options: argparse.Namespace) -> int:
+    return _pipeline(options, _recipe(options))
+
+
+def _one_stage(options: argparse.Namespace) -> int:
+    recipe = _recipe(options)
+    return _pipeline(options, recipe.model_copy(update={"stages": (options.stage,)}))
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    """A run without stages: the model is measured and reported, that is all."""
+    recipe = _recipe(options)
+    evaluation = recipe.evaluation.model_copy(update={"base": True})
+    if options.samples is not None:
+        evaluation = evaluation.model_copy(update={"samples": options.samples})
+    model = recipe.model
+    if options.model is not None:
+        model = model.model_copy(update={"name": options.model, "revision": None})
+    name = options.name or f"{recipe.name}-evaluation"
+    changes = {"name": name, "stages": (), "evaluation": evaluation, "model": model}
+    return _pipeline(options, recipe.model_copy(update=changes))
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from perilune.stages.run_folder import stored_recipe
+
+    options.resume, options.overwrite = True, False
+    return _pipeline(options, stored_recipe(options.run))
+
+
+def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
+    options.run_folder = recipe.run_folder
+    from perilune.build import build_components
+    from perilune.stages.pipeline import run_pipeline
+
+    run_pipeline(recipe, build_components, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from perilune.evaluation.report import write_report
+
+    sys.stdout.write(f"{write_report(options.run)}\n")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from perilune.doctor import examine, show
+
+    report = examine(options.output)
+    show(report, Console())
+    return report.exit_code
+
+
+def _show_recipe(options: argparse.Namespace) -> int:
+    from perilune.config import describe_fields, recipe_toml
+
+    if options.recipe is not None:
+        sys.stdout.write(recipe_toml(_recipe(options)))
+        return 0
+    for name, default, meaning in describe_fields():
+        sys.stdout.write(f"{name} = {default}\n    {meaning}\n")
+    return 0
+
+
+def _problems(options: argparse.Namespace) -> int:
+    """One JSON object per problem, in the form that a source of kind jsonl reads."""
+    import json
+
+    from perilune.data.problems import load_problems
+
+    sources = _recipe(options).problems
+    source = sources.train if options.split == "train" else sources.heldout
+    for problem in load_problems(source, options.split)[: options.count]:
+        record = {
+            "id": problem.id,
+            "question": [{"role": message.role, "content": message.content} for message in problem.messages],
+            "answer": problem.answer,
+            "reward": problem.reward,
+            "tags": problem.tags,
+            "difficulty": problem.difficulty,
+        }
+        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    from perilune.config import load_recipe
+
+    return load_recipe(options.recipe, options.set)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perilune",
+        description="Train language models to reason, as Kimi k1.5 was trained: one recipe file, one run folder.",
+        epilog="Start with: perilune run recipes/quickstart.toml",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"perilune {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_running(commands)
+    _add_looking(commands)
+    return parser
+
+
+def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="run every stage of a recipe, measuring the model before and after each")
+    run.set_defaults(command=_run)
+    for stage, meaning in (("sft", "the long-CoT warm-up"), ("rl", "reinforcement learning")):
+        one = commands.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
+        one.set_defaults(command=_one_stage, stage=stage)
+        _add_run_options(one)
+    evaluate = commands.add_parser("evaluate", help="measure a model on the held-out problems of a recipe")
+    evaluate.add_argument("--model", metavar="NAME_OR_FOLDER", help="another model than the recipe's")
+    evaluate.add_argument("--samples", type=_natural, metavar="N", help="sampled responses beside the greedy one")
+    evaluate.add_argument("--name", help="of the run that is made; by default the recipe's with -evaluation after it")
+    evaluate.set_defaults(command=_evaluate)
+    for parser in (run, evaluate):
+        _add_run_options(parser)
+    resume = commands.add_parser("resume", help="continue a run that was stopped")
+    resume.add_argument("run", type=Path, metavar="RUN", help="its folder, e.g. runs/quickstart")
+    resume.add_argument("--quiet", action="store_true", help="show warnings and the outcome alone")
+    resume.set_defaults(command=_resume)
+
+
+def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser("report", help="write the report of a run, finished or not")
+    report.add_argument("run", type=Path, metavar="RUN", help="its folder")
+    report.set_defaults(command=_report)
+    doctor = commands.add_parser("doctor", help="say what this machine can run, and what would mend the rest")
+    doctor.add_argument(
+        "--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs would be written"
+    )
+    doctor.set_defaults(command=_doctor)
+    recipe = commands.add_parser("recipe", help="check a recipe and print it with every default; or list all fields")
+    what = recipe.add_mutually_exclusive_group(required=True)
+    what.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE")
+    what.add_argument("--fields", action="store_true", help="list every field with its default and its meaning")
+    _add_set(recipe)
+    recipe.set_defaults(command=_show_recipe)
+    problems = commands.add_parser("problems", help="print the problems of a recipe, one JSON object a line")
+    problems.add_argument("recipe", type=Path, metavar="RECIPE")
+    problems.add_argument("--split", choices=("train", "heldout"), default="train")
+    problems.add_argument("--count", type=_natural, metavar="N", help="no more than so many")
+    _add_set(problems)
+    problems.set_defaults(command=_problems)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, e.g. recipes/quickstart.toml")
+    _add_set(parser)
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="continue the run if its folder exists")
+    existing.add_argument("--overwrite", action="store_true", help="replace the run if its folder exists")
+    parser.add_argument("--quiet", action="store_true", help="show warnings and the outcome alone")
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the recipe, e.g. --set rl.iterations=20; may be given more than once",
+    )
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
