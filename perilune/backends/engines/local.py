@@ -223,7 +223,7 @@ class LocalEngine:
     def _verify(self) -> None:
         """Compare the slots with the model's own attention on a few tokens, admitted and then decoded."""
         tokens = [(7 * place + 3) % self._config.vocab_size for place in range(12)]
-        self._model.set_attn_implementation("sdpa")
+        self._model.set_attn_implementation("eager")
         expected = self._model(torch.tensor([tokens], device=self._device), use_cache=False).logits[0, 7:]
         self._model.set_attn_implementation(ATTENTION_NAME)
         cache = SlotCache(self._config, 1, len(tokens), self._model.dtype, self._device)

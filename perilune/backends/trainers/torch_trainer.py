@@ -52,7 +52,9 @@ class TorchTrainer:
         model.set_attn_implementation(ATTENTION_NAME)
         _without_dropout(model)
         if config.gradient_checkpointing:
-            model.gradient_checkpointing_enable()
+            # The name changed within transformers 5.
+            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            enable()
             model.train()
         self._masters = MasterWeights(model, dtype)
         self._optimizer: torch.optim.AdamW | None = None
@@ -151,13 +153,12 @@ class TorchTrainer:
     def save_pretrained(self, folder: Path) -> None:
         """Write the policy in fp32 as a Hugging Face model, tokenizer included."""
         state = {name: weight.contiguous() for name, weight in self.weights()}
-        config, compute = self._model.config, self._model.config.dtype
-        config.dtype = torch.float32
-        try:
-            self._model.save_pretrained(folder, state_dict=state)
-        finally:
-            config.dtype = compute
+        self._model.save_pretrained(folder, state_dict=state)
         self._tokenizer.save_pretrained(folder)
+        # save_pretrained notes the compute type; what lies in the file are the masters.
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config["dtype"] = "float32"
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     def _step(
         self,
