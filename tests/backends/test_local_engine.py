@@ -31,7 +31,13 @@ def make_engine(model: PreTrainedModel, ends: Sequence[int] = (END,), slots: int
 
 
 def request(
-    number: int, *, length: int = 5, earlier: tuple[int, ...] = (), segment: int = 20, limit: int = 20, heat: float = 1.0
+    number: int,
+    *,
+    length: int = 5,
+    earlier: tuple[int, ...] = (),
+    segment: int = 20,
+    limit: int = 20,
+    heat: float = 1.0,
 ) -> Request:
     prompt = tuple((7 * number + 3 * place) % 250 + 3 for place in range(length))
     return Request(str(number), prompt, earlier, segment, limit, seed=number + 1, temperature=heat)

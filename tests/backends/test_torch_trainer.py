@@ -93,9 +93,7 @@ def test_the_gradient_is_that_of_each_sample_alone(
         assert torch.allclose(mine, parameter.grad, atol=1e-5, rtol=1e-3)
 
 
-def test_tau_acts_from_the_second_step_on(
-    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
-) -> None:
+def test_tau_acts_from_the_second_step_on(tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     batch = samples()
     ends = []
     for count, tau in ((1, 0.01), (1, 5.0), (3, 0.01), (3, 5.0)):
