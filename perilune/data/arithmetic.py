@@ -163,14 +163,14 @@ def _plan(content: Sum) -> str:
 def _work(value: int, operation: str, number: int, slip: Random | None) -> str:
     """One step in easy parts; with ``slip`` the last part goes wrong first and is corrected."""
     parts = _parts(value, operation, number)
+    title = f"{value} {operation} {number}: " if len(parts) > 1 else ""
     shown = [f"{left} = {result}" for left, result in parts]
-    line = f"{value} {operation} {number}: " + ", ".join(shown) + "."
     if slip is None:
-        return line
+        return f"{title}{', '.join(shown)}."
     left, right = parts[-1]
     wrong = right + slip.choice([change for change in (-10, 10, -1, 1, 2) if right + change >= 0])
     shown[-1] = f"{left} = {wrong}"
-    return f"{value} {operation} {number}: " + ", ".join(shown) + f". Wait, {left} is {right}, not {wrong}."
+    return f"{title}{', '.join(shown)}. Wait, {left} is {right}, not {wrong}."
 
 
 def _parts(value: int, operation: str, number: int) -> list[tuple[str, int]]:

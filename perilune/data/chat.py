@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -47,14 +47,16 @@ def render_demonstration(
 
 
 def drop_long_prompts(
-    problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, system_prompt: str | None, limit: int
-) -> list[Problem]:
-    """Problems whose prompt has at most ``limit`` tokens.
+    problems: Sequence[Problem], render: Callable[[Problem], tuple[int, ...]], limit: int | None
+) -> tuple[Problem, ...]:
+    """Problems whose prompt has at most ``limit`` tokens; all of them without a limit.
 
     Raises:
         ProblemsError: none has.
     """
-    kept = [p for p in problems if len(render_prompt(p, tokenizer, system_prompt)) <= limit]
+    if limit is None:
+        return tuple(problems)
+    kept = tuple(problem for problem in problems if len(render(problem)) <= limit)
     if not kept:
         raise ProblemsError(f"all {len(problems)} prompts are longer than max_prompt_tokens = {limit}; raise it")
     return kept

@@ -1,7 +1,9 @@
-"""Seconds per phase, measured in one place."""
+"""Seconds per phase and peak memory, measured in one place."""
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +23,10 @@ class Clock:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def peak_memory_gb() -> float:
+    """The largest resident memory that this process has had, in GB (1e9 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts kibibytes, macOS bytes.
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from perilune.config import Recipe
+from perilune.data.chat import drop_long_prompts
 from perilune.data.problems import load_problems
 from perilune.evaluation.metrics import MetricsLog
 from perilune.evaluation.progress import Display
 from perilune.evaluation.report import write_report
 from perilune.rewards.pool import GradingPool
 from perilune.rl.checkpoint import prune_checkpoints, write_checkpoint
-from perilune.rl.timing import Clock
+from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
 from perilune.stages.evaluate import measure
 from perilune.stages.rl import reinforce
@@ -57,11 +58,13 @@ def run_pipeline(
             if checkpoint is not None:
                 components.trainer.load(run.checkpoints / checkpoint)
         display.note(components.description)
+        train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
+        heldout = drop_long_prompts(heldout, components.render, recipe.problems.heldout.max_prompt_tokens)
         session = Session(recipe, run, components, grader, log, display, train, heldout, clock)
         try:
             _run_steps(session)
         finally:
-            log.write("seconds", 0, {"phases": clock.seconds})
+            log.write("seconds", 0, {"phases": clock.seconds, "peak_memory_gb": peak_memory_gb()})
         display.finish(write_summary(run.path), write_report(run.path))
     return run.path
 

@@ -39,6 +39,7 @@ def write_summary(run_folder: Path) -> dict[str, Any]:
             "mean": sum(mismatches) / len(mismatches) if mismatches else None,
             "max": max((e["mismatch_max"] for e in iterations if e.get("mismatch_max") is not None), default=None),
         },
+        "peak_memory_gb": max((e["peak_memory_gb"] for e in events if e["event"] == "seconds"), default=None),
         "seconds": {phase: round(value, 2) for phase, value in seconds.items() if math.isfinite(value)},
     }
     (run_folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from tokenizers.processors import TemplateProcessing
 
@@ -56,10 +58,12 @@ def test_images_are_refused(tiny_tokenizer):
 
 def test_long_prompts_are_dropped_at_the_limit(tiny_tokenizer):
     short, long = problem("a"), problem("aa", name="q")
-    limit = len(render_prompt(short, tiny_tokenizer))
-    assert drop_long_prompts([short, long], tiny_tokenizer, None, limit) == [short]
+    render = partial(render_prompt, tokenizer=tiny_tokenizer)
+    limit = len(render(short))
+    assert drop_long_prompts([short, long], render, limit) == (short,)
+    assert drop_long_prompts([short, long], render, None) == (short, long)
     with pytest.raises(ProblemsError, match="all 2 prompts are longer than max_prompt_tokens"):
-        drop_long_prompts([short, long], tiny_tokenizer, None, limit - 1)
+        drop_long_prompts([short, long], render, limit - 1)
 
 
 def test_a_response_gets_no_start_token_of_its_own(tiny_tokenizer):
