@@ -54,6 +54,7 @@ def load_model(name: str, dtype: torch.dtype, device: torch.device, *, revision:
     """
     place = resolve_model(name, revision)
     with _loading(name):
+        # Engine and trainer put their own attention in its place; eager is what every architecture has.
         # With output_loading_info it gives a pair, which its types do not say.
         given: Any = AutoModelForCausalLM.from_pretrained(
             place, revision=revision, dtype=dtype, attn_implementation="eager", output_loading_info=True
