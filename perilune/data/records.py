@@ -22,7 +22,9 @@ def read_records(source: SourceConfig) -> list[Record]:
         BackendUnavailable: the source needs a package that is not installed.
     """
     if source.path is None:
-        raise ProblemsError(f"a source of kind {source.kind!r} needs a path")
+        raise ProblemsError(
+            f"a source of kind {source.kind!r} needs a path: set problems.train.path and problems.heldout.path"
+        )
     readers = {"jsonl": _jsonl, "parquet": _parquet, "huggingface": _huggingface}
     rows = list(readers[source.kind](source))
     kept = rows[_slice(source.rows)] if source.rows else rows

@@ -78,16 +78,22 @@ def plan(recipe: Recipe) -> list[str]:
 
 
 def _run_steps(session: Session) -> None:
-    """Take the steps that the buffer says are still to come; each is committed when it is done."""
+    """Take the steps that the buffer does not name as done; each is committed when it is done."""
     steps, buffer = plan(session.recipe), session.run.buffer
-    for number in range(int(buffer.get("steps_done", 0)), len(steps)):
-        step = steps[number]
-        session.display.heading(f"Step {number + 1} of {len(steps)}: {step}")
+    done: list[str] = buffer.get("steps_done", [])
+    if int(buffer.get("iteration", 0)) < session.recipe.rl.iterations:
+        # Also where a finished run is resumed with more iterations.
+        done = [step for step in done if step not in {"rl", "evaluate final"}]
+    for number, step in enumerate(steps, 1):
+        if step in done:
+            continue
+        session.display.heading(f"Step {number} of {len(steps)}: {step}")
         if step.startswith("evaluate "):
             measure(session, step.removeprefix("evaluate "), step=int(buffer.get("iteration", 0)))
         else:
             _run_stage(session, step)
-        buffer.set("steps_done", number + 1)
+        done = [*done, step]
+        buffer.set("steps_done", done)
 
 
 def _run_stage(session: Session, stage: str) -> None:

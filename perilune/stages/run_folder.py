@@ -26,11 +26,6 @@ class RunFolder:
         """Folder of the trainer's checkpoints."""
         return self.path / "checkpoints"
 
-    @property
-    def stages_done(self) -> int:
-        """How many stages of the recipe are finished."""
-        return int(self.buffer.get("stages_done", 0))
-
     def model(self, name: str) -> Path:
         """Folder of a model in Hugging Face form."""
         return self.path / "models" / name
