@@ -18,7 +18,8 @@ from rich.text import Text
 
 QUICKSTART_MODEL = "smollm2-135m-instruct"
 QUICKSTART_MEMORY_GB = 6.0
-"""Its measured peak, rounded up: fp32 weights, reference, gradient and optimiser state of 135M parameters, the engine's copy and cache."""
+"""Its measured peak, rounded up: fp32 weights, reference, gradient and optimiser state of 135M parameters, and the
+engine's copy and cache."""
 QUICKSTART_DISK_GB = 5.0
 """A checkpoint, the one being written beside it, and two models."""
 
