@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 import torch
 
 from perilune.algorithm.repetition import RepetitionDetector
-from perilune.backends.devices import pick_device, pick_dtype
+from perilune.backends.devices import available_cores, pick_device, pick_dtype
 from perilune.backends.engines.local import LocalEngine
 from perilune.backends.local_workers import LocalWorkers
 from perilune.backends.models import end_token_ids, load_model, load_tokenizer
@@ -25,7 +24,7 @@ def build_components(recipe: Recipe) -> Components:
         ModelError: the model or its tokenizer cannot be used.
         BackendUnavailable: a device is named that is not here.
     """
-    torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(recipe.threads or available_cores())
     name, revision = recipe.model.name, recipe.model.revision
     tokenizer = load_tokenizer(name, recipe.model.chat_template, revision=revision)
     trainer_device, engine_device = pick_device(recipe.trainer.device), pick_device(recipe.engine.device)

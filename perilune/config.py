@@ -185,6 +185,8 @@ class SFTConfig(Section):
     """JSONL file of chat messages; by default the generators' own verified demonstrations."""
     count: PositiveInt = 320
     """Demonstrations used."""
+    direct_share: Share = 0.0
+    """Share of the generators' demonstrations that state the answer at once; the others plan, check and correct."""
     response: str = "{solution}\nAnswer: {answer}"
     """Response made of a source's worked solutions (problems.train.fields.solution)."""
     epochs: PositiveInt = 1

@@ -62,6 +62,8 @@ _QUESTIONS = (
 
 
 _LARGEST_VALUE = 999
+_GRADES = {1: (1, 40), 2: (1, 80), 3: (2, 80), 4: (3, 80), 5: (4, 80), 6: (4, 200)}
+"""Difficulty → steps, and the largest number at the start and in additive steps; harder ones are as the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,8 @@ def apply(value: int, operation: str, number: int) -> int:
 
 
 def random_sum(difficulty: int, rng: Random) -> Sum:
-    """``difficulty`` steps up to 4; beyond that four steps on larger numbers. Values stay below 1,000."""
-    count = min(difficulty, 4)
-    largest = 80 if difficulty <= 4 else 200
+    """Steps and size of the numbers are as :data:`_GRADES` says. Values stay below 1,000."""
+    count, largest = _GRADES[min(difficulty, max(_GRADES))]
     value = start = rng.randint(5, largest)
     steps: list[tuple[str, int]] = []
     while len(steps) < count:
@@ -163,7 +164,7 @@ def _plan(content: Sum) -> str:
 def _work(value: int, operation: str, number: int, slip: Random | None) -> str:
     """One step in easy parts; with ``slip`` the last part goes wrong first and is corrected."""
     parts = _parts(value, operation, number)
-    title = f"{value} {operation} {number}: " if len(parts) > 1 else ""
+    title = f"{value} {operation} {number}: "
     shown = [f"{left} = {result}" for left, result in parts]
     if slip is None:
         return f"{title}{', '.join(shown)}."

@@ -17,7 +17,7 @@ from perilune.types import Demonstration, Message, Problem
 
 Split = Literal["train", "heldout"]
 AnswerForm = Literal["answer_line", "boxed"]
-Style = Literal["long", "short"]
+Style = Literal["long", "short", "direct"]
 
 _HELDOUT_SHARE = 5
 _PATIENCE = 2000
@@ -40,7 +40,7 @@ def generate(
         difficulty: from 1; more steps, or more numbers.
         seed: of wording and content.
         split: train and heldout share no content, whatever the seeds.
-        style: long plans, checks, slips and corrects; short gives the equations alone.
+        style: long plans, checks, slips and corrects; short gives the equations alone; direct the answer alone.
         answer_form: how the response states its answer.
 
     Raises:
@@ -74,20 +74,20 @@ def split_of(content: str) -> Split:
 def _arithmetic(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
     content = arithmetic.random_sum(difficulty, rng)
     question = arithmetic.tell(content, rng)
-    path = arithmetic.explain(content, rng) if style == "long" else arithmetic.equations(content)
+    path = {"long": arithmetic.explain(content, rng), "short": arithmetic.equations(content), "direct": ""}[style]
     answer = str(content.values[-1])
     tags = ("arithmetic", f"steps-{len(content.steps)}")
     problem = _problem("arithmetic", difficulty, question, answer, "math", tags)
-    return content.canonical, Demonstration(problem, f"{path}\n{stated(answer, answer_form)}")
+    return content.canonical, Demonstration(problem, f"{path}\n{stated(answer, answer_form)}".lstrip())
 
 
 def _countdown(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
     puzzle = countdown.random_puzzle(difficulty, rng)
     question = countdown.ask(puzzle, rng)
-    path = countdown.explain(puzzle, rng) if style == "long" else countdown.equations(puzzle)
+    path = {"long": countdown.explain(puzzle, rng), "short": countdown.equations(puzzle), "direct": ""}[style]
     tags = ("countdown", f"numbers-{len(puzzle.numbers)}")
     problem = _problem("countdown", difficulty, question, puzzle.reference, "countdown", tags)
-    return puzzle.canonical, Demonstration(problem, f"{path}\n{stated(puzzle.solution, answer_form)}")
+    return puzzle.canonical, Demonstration(problem, f"{path}\n{stated(puzzle.solution, answer_form)}".lstrip())
 
 
 def stated(answer: str, answer_form: AnswerForm) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from perilune.config import Recipe, SFTConfig
-from perilune.data.generators import AnswerForm
+from perilune.data.generators import AnswerForm, Style
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
 from perilune.rewards.pool import GradingPool
@@ -35,7 +35,13 @@ def demonstrations_for(recipe: Recipe, grader: GradingPool) -> list[Demonstratio
         candidates = load_demonstrations(Path(config.demonstrations), count=config.count)
     elif source.kind == "generator":
         form: AnswerForm = "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
-        candidates = generator_demonstrations(source, config.count, recipe.seed, answer_form=form)
+        direct = round(config.count * config.direct_share)
+        styles: list[tuple[Style, int]] = [("long", config.count - direct), ("direct", direct)]
+        candidates = [
+            shown
+            for style, count in styles
+            for shown in generator_demonstrations(source, count, recipe.seed, answer_form=form, style=style)
+        ]
     else:
         candidates = load_solutions(source, config.response, count=config.count)
     return verified(candidates, grader)

@@ -15,7 +15,7 @@ def calculate(left, operation, right):
     return {"+": left + right, "-": left - right, "*": left * right}[operation]
 
 
-@pytest.mark.parametrize(("difficulty", "steps"), [(1, 1), (2, 2), (3, 3), (4, 4), (6, 4)])
+@pytest.mark.parametrize(("difficulty", "steps"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (9, 4)])
 def test_values_are_small_whole_numbers_and_match_the_canonical_content(difficulty, steps):
     for seed in range(20_000):
         content = random_sum(difficulty, Random(seed))
@@ -42,7 +42,7 @@ def test_wordings_vary():
     assert len({tell(content, Random(seed)) for seed in range(300)}) > 250
 
 
-@pytest.mark.parametrize("difficulty", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("difficulty", [1, 2, 3, 4, 5, 6])
 def test_every_equation_is_right_or_corrected_at_once(difficulty):
     slips = 0
     for seed in range(1500):

@@ -17,7 +17,7 @@ REWARDS = {"math": MathReward(), "countdown": CountdownReward()}
 
 
 @pytest.mark.parametrize("form", ["answer_line", "boxed"])
-@pytest.mark.parametrize("style", ["long", "short"])
+@pytest.mark.parametrize("style", ["long", "short", "direct"])
 @pytest.mark.parametrize("difficulty", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", KINDS)
 def test_every_response_is_right_by_its_own_reward(name, difficulty, style, form):
@@ -28,10 +28,10 @@ def test_every_response_is_right_by_its_own_reward(name, difficulty, style, form
 
 
 def test_records_say_what_they_are():
-    shown = next(generate("arithmetic", 2, 0, "train"))
+    shown = next(generate("arithmetic", 3, 0, "train"))
     assert (shown.problem.reward, shown.problem.tags) == ("math", ("arithmetic", "steps-2"))
-    assert shown.problem.difficulty == 2.0
-    assert shown.problem.id.startswith("arithmetic-2-")
+    assert shown.problem.difficulty == 3.0
+    assert shown.problem.id.startswith("arithmetic-3-")
     shown = next(generate("countdown", 3, 0, "train"))
     assert (shown.problem.reward, shown.problem.tags) == ("countdown", ("countdown", "numbers-4"))
 
@@ -67,7 +67,7 @@ def test_the_split_of_a_content_does_not_depend_on_how_it_was_drawn():
 
 
 def test_one_iterator_does_not_repeat_a_content():
-    shown = list(islice(generate("arithmetic", 1, 0, "train", style="short"), 2000))
+    shown = list(islice(generate("arithmetic", 3, 0, "train", style="short"), 2000))
     assert len({d.response for d in shown}) == 2000
     assert len({d.problem.id for d in shown}) == 2000
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from perilune.backends.quiet import quiet_loading
 from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
 from perilune.backends.trainers.objectives import pack_loss
@@ -153,7 +154,8 @@ class TorchTrainer:
     def save_pretrained(self, folder: Path) -> None:
         """Write the policy in fp32 as a Hugging Face model, tokenizer included."""
         state = {name: weight.contiguous() for name, weight in self.weights()}
-        self._model.save_pretrained(folder, state_dict=state)
+        with quiet_loading():
+            self._model.save_pretrained(folder, state_dict=state)
         self._tokenizer.save_pretrained(folder)
         # save_pretrained notes the compute type; what lies in the file are the masters.
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
