@@ -98,9 +98,11 @@ class ReplayBuffer:
 
     def grade(self, trajectory_id: str, grade: Grade) -> None:
         """Set a trajectory's grade."""
+        # A user's reward may say what UTF-8 cannot: half of a surrogate pair, from JSON.
+        detail = grade.detail.encode("utf-8", "backslashreplace").decode("utf-8")
         self._db.execute(
             "UPDATE trajectories SET verdict = ?, score = ?, detail = ? WHERE id = ?",
-            (grade.verdict.value, grade.score, grade.detail, trajectory_id),
+            (grade.verdict.value, grade.score, detail, trajectory_id),
         )
 
     def open_groups(self) -> list[Group]:
