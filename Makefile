@@ -1,7 +1,8 @@
 # make quickstart   the whole pipeline on this machine, from nothing but Python 3.11 or newer
 # make test         every check that a change must pass
+# make benchmarks   the speeds that are reported, each beside what it is compared with; long, on an idle machine
 #
-# Both make .venv first, and mend it when pyproject.toml has changed. Variables:
+# All make .venv first, and mend it when pyproject.toml has changed. Variables:
 #   PYTHON=python3.12        the Python to make .venv with; by default the first that is new enough
 #   TORCH_INDEX=URL          one more place to take torch from, e.g. that of its CPU builds (see README.md)
 
@@ -18,7 +19,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c '$(FIT)' >/dev/null 2>&1 && echo $(name))))
 TORCH_INDEX ?=
 
-.PHONY: quickstart test venv clean
+.PHONY: quickstart test benchmarks venv clean
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -36,6 +37,13 @@ test: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+benchmarks: $(READY)
+	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev,benchmarks]'
+	$(BIN)/python benchmarks/decoding.py
+	$(BIN)/python benchmarks/iteration.py
+	$(BIN)/python benchmarks/partial_rollouts.py
+	$(BIN)/python benchmarks/training.py
 
 venv: $(READY)
 
