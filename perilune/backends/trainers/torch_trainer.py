@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from perilune.backends.memory import release_memory
 from perilune.backends.quiet import quiet_loading
 from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
@@ -69,6 +70,7 @@ class TorchTrainer:
     def begin_iteration(self, *, keep_reference: bool = False) -> None:
         """Reference <- policy; the optimiser is reset, and its memory freed until the first step."""
         self._optimizer = None
+        release_memory()
         if not keep_reference:
             self._reference = None
         elif self._reference is None:
@@ -99,6 +101,7 @@ class TorchTrainer:
         """
         if not samples or not steps:
             raise TrainerError("an update needs at least one sample and one step; none was given")
+        release_memory()
         old = [] if objective.algorithm == "sft" else self._score(samples)
         mismatches = _mismatches(samples, old, self._version)
         reference = self._score_reference(samples) if objective.beta and self._reference is not None else old
@@ -112,6 +115,7 @@ class TorchTrainer:
             if on_step is not None:
                 on_step(taken[-1])
         self._version += 1
+        release_memory()
         return UpdateMetrics(
             loss=_mean([step.loss for step in taken]),
             steps=len(steps),
