@@ -70,8 +70,7 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
     """Run the iterations that the buffer says are still to come; each is committed before it is yielded."""
     for number in range(parts.buffer.get("iteration", 0), config.iterations):
         clock = Clock()
-        new_reference = number % config.grpo_reference_iterations == 0
-        parts.trainer.begin_iteration(keep_reference=config.algorithm == "grpo" and not new_reference)
+        _begin(parts.trainer, config, number)
 
         with clock.phase("rollout"), parts.workers.serving(parts.trainer) as engine:
             discarded = _discard_stale(parts, config, number)
@@ -98,6 +97,16 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
             _commit(parts, number, complete, rewarded)
         waiting = len(still_open) - len(complete)
         yield Iteration(number, rollout, complete, rewarded, samples, update, waiting, discarded, clock.seconds)
+
+
+def _begin(trainer: Trainer, config: RLConfig, number: int) -> None:
+    """Reference <- policy and the optimiser reset; GRPO's KL term keeps its reference for many iterations."""
+    keeps = config.algorithm == "grpo" and config.grpo_beta > 0
+    if not keeps or number % config.grpo_reference_iterations == 0:
+        trainer.begin_iteration()
+    if keeps:
+        # Also right after a new one: the trainer must hold on to it before the first step moves the policy away.
+        trainer.begin_iteration(keep_reference=True)
 
 
 def _discard_stale(parts: Parts, config: RLConfig, number: int) -> int:

@@ -1,0 +1,338 @@
+"""The loop with the real engine, trainer, buffer and grading pool on the tiny model."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from perilune.config import RLConfig
+from perilune.errors import TrainerError
+from perilune.rl.loop import Iteration, Parts, iterate, minibatches
+from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
+
+if TYPE_CHECKING:
+    from conftest import Lab, RecordingEngine, RecordingTrainer, Update
+
+OFTEN_ENDING = tuple(range(2, 12))
+"""End tokens that about one token in twenty is."""
+
+
+def changed(config: RLConfig, **settings: object) -> RLConfig:
+    return RLConfig.model_validate({**config.model_dump(), **settings})
+
+
+def updates(parts: Parts) -> list[Update]:
+    trainer: RecordingTrainer = parts.trainer  # type: ignore[assignment]
+    return trainer.updates
+
+
+def run(parts: Parts, config: RLConfig) -> list[Iteration]:
+    return list(iterate(parts, config))
+
+
+def segments(folder: Path) -> list[tuple[str, int, bytes, int]]:
+    """(trajectory, iteration, tokens, version) of everything that was ever generated, in order."""
+    with sqlite3.connect(folder / "buffer.sqlite") as db:
+        rows = db.execute("SELECT trajectory_id, iteration, tokens, version FROM segments ORDER BY rowid").fetchall()
+    db.close()
+    return rows
+
+
+def test_groups_train_only_when_complete(lab: Lab, short_config: RLConfig) -> None:
+    parts = lab.parts()
+    done = run(parts, short_config)
+    # Without an end token a response takes three iterations, so the first group completes in the third.
+    assert [len(d.complete) for d in done] == [0, 0, 2, 2, 2]
+    assert [d.waiting for d in done] == [2, 4, 4, 4, 4]
+    assert [d.update is None for d in done] == [True, True, False, False, False]
+    assert [d.rollout.responses for d in done] == [6, 12, 18, 18, 18]
+    assert [d.rollout.tokens for d in done] == [36, 72, 96, 96, 96]
+    for iteration in done:
+        for group in iteration.complete:
+            assert all(t.stop is Stop.LIMIT and len(t.tokens) == 16 and t.grade for t in group.trajectories)
+    assert parts.trainer.version == 3
+    assert [update.version for update in updates(parts)] == [0, 1, 2]
+
+
+def test_a_cut_response_goes_on_although_nothing_was_trained(lab: Lab, short_config: RLConfig) -> None:
+    done = run(lab.parts(), short_config)
+    assert {sample.versions for sample in done[2].samples} == {(0,) * 16}
+    (first, *_) = done[2].complete
+    assert [len(s.tokens) for s in first.trajectories[0].segments] == [6, 6, 4]
+
+
+def test_responses_span_versions_and_all_sequences_are_aligned(lab: Lab, short_config: RLConfig) -> None:
+    parts = lab.parts()
+    done = run(parts, short_config)
+    assert [set(d.samples and [s.versions for s in d.samples]) for d in done[3:]] == [
+        {(0,) * 12 + (1,) * 4},
+        {(0,) * 6 + (1,) * 6 + (2,) * 4},
+    ]
+    for update, iteration in zip(updates(parts), done[2:], strict=True):
+        assert update.samples == iteration.samples
+        trajectories = {t.tokens: (g, t) for g in iteration.complete for t in g.trajectories}
+        for sample in update.samples:
+            group, trajectory = trajectories[sample.tokens[sample.prompt_length :]]
+            assert sample.tokens[: sample.prompt_length] == group.prompt_tokens == lab.render(group.problem)
+            assert sample.versions == trajectory.versions
+            assert sample.behaviour_logprobs == trajectory.logprobs
+            assert sample.loss_mask == (False,) * sample.prompt_length + (True,) * 16
+
+
+def test_each_segment_is_from_the_weights_whose_version_it_carries(lab: Lab, short_config: RLConfig) -> None:
+    parts = lab.parts()
+    run(parts, short_config)
+    compared, gaps_of_old = 0, []
+    for update in updates(parts):
+        for sample, own in zip(update.samples, update.own_logprobs, strict=True):
+            for mine, theirs, version in zip(own, sample.behaviour_logprobs, sample.versions, strict=True):
+                if version == update.version:
+                    assert abs(mine - theirs) <= 1e-4
+                    compared += 1
+                else:
+                    gaps_of_old.append(abs(mine - theirs))
+    assert compared == 6 * (16 + 4 + 4)
+    # The weights did move: the older segments are not theirs.
+    assert max(gaps_of_old) > 1e-3
+
+
+def test_only_current_segments_enter_the_loss_where_asked(lab: Lab, short_config: RLConfig) -> None:
+    parts = lab.parts()
+    run(parts, changed(short_config, loss_segments="current"))
+    for update in updates(parts):
+        for sample in update.samples:
+            assert sample.loss_mask[sample.prompt_length :] == tuple(v == update.version for v in sample.versions)
+    assert sum(map(sum, (s.loss_mask for s in updates(parts)[-1].samples))) == 6 * 4
+
+
+def test_mixed_lengths_keep_every_promise(lab: Lab, short_config: RLConfig) -> None:
+    lab.ends = OFTEN_ENDING
+    config = changed(short_config, iterations=6)
+    parts = lab.parts()
+    done = run(parts, config)
+    stops = Counter(t.stop for d in done for g in d.complete for t in g.trajectories)
+    assert stops[Stop.ENDED] and stops[Stop.LIMIT]
+    assert len({sample.versions for d in done for sample in d.samples}) > 3
+    per_iteration = Counter((name, iteration) for name, iteration, _, _ in segments(lab.folder))
+    assert set(per_iteration.values()) == {1}
+    for iteration in done:
+        for group in iteration.complete:
+            for t in group.trajectories:
+                assert t.grade and t.grade.detail == str(len(parts.decode(t.tokens)))
+                assert all(s.stop is Stop.CUT for s in t.segments[:-1])
+                assert all(token not in lab.ends for token in t.tokens[:-1])
+                assert (t.tokens[-1] in lab.ends) == (t.stop is Stop.ENDED)
+
+
+def test_stale_groups_are_given_up_and_their_problems_freed(lab: Lab, short_config: RLConfig) -> None:
+    # No response may be longer than max_staleness allows, so a group grows stale only where a cut was not resumed:
+    # here two more segments were needed when the policy has moved on by three versions.
+    parts = lab.parts()
+    config = changed(short_config, max_staleness=2)
+    generator = iterate(parts, config)
+    next(generator)
+    generator.close()
+    first = [group.problem.id for group in parts.buffer.open_groups()]
+    names = [group.id for group in parts.buffer.open_groups()]
+    sample = Sample((5, 6, 7, 8), 2, (False, False, True, True), 1.0, (-5.0, -5.0), (0, 0))
+    for _ in range(3):
+        parts.trainer.begin_iteration()
+        parts.trainer.update([sample], Objective("opmd"), minibatches([sample], config))
+    lab.problems = [problem for problem in lab.problems if problem.id in first]
+    sampler = lab.parts().sampler
+    done = next(iterate(replace(parts, sampler=sampler), config))
+    assert (done.number, done.discarded) == (1, 2)
+    still = parts.buffer.open_groups()
+    assert not {group.id for group in still} & set(names)
+    assert sorted(group.problem.id for group in still) == sorted(first)
+    assert all(group.born == 1 and group.oldest_version == 3 for group in still)
+
+
+def test_a_group_within_the_bound_is_kept(lab: Lab, short_config: RLConfig) -> None:
+    done = run(lab.parts(), changed(short_config, max_staleness=2))
+    assert [d.discarded for d in done] == [0] * 5
+
+
+def test_groups_whose_gradings_fail_do_not_train_and_do_not_stop_the_run(lab: Lab, short_config: RLConfig) -> None:
+    lab.problems = [replace(p, reward="rl_rewards:broken") for p in lab.problems]
+    parts = lab.parts()
+    done = run(parts, changed(short_config, segment_tokens=16, iterations=2))
+    assert [(len(d.complete), len(d.rewarded), d.update) for d in done] == [(2, 0, None)] * 2
+    assert [d.rollout.grade_errors for d in done] == [6, 6]
+    assert all(t.grade and t.grade.verdict is Verdict.ERROR for g in done[0].complete for t in g.trajectories)
+    assert parts.buffer.open_groups() == []
+    # An error says nothing of the problem.
+    assert parts.sampler.state() == {}
+
+
+class Stopped(KeyboardInterrupt):
+    pass
+
+
+def stop_after(count: int) -> Callable[[int, int], None]:
+    def on_segment(done: int, total: int) -> None:
+        if done == count:
+            raise Stopped
+
+    return on_segment
+
+
+@pytest.mark.parametrize("count", [1, 7, 12])
+def test_an_interrupted_rollout_goes_on_where_it_was(lab: Lab, short_config: RLConfig, count: int) -> None:
+    config = changed(short_config, iterations=4)
+    whole = run(lab.parts(), config)
+    uninterrupted = segments(lab.folder)
+    (lab.folder / "buffer.sqlite").unlink()
+
+    first = lab.parts()
+    run(first, changed(config, iterations=3))
+    second = lab.parts(on_segment=stop_after(count))
+    with pytest.raises(Stopped):
+        run(second, config)
+    kept = segments(lab.folder)
+    assert len(kept) == 6 + 12 + 18 + count
+
+    third = lab.parts()
+    (done,) = run(third, config)
+    engine: RecordingEngine = third.workers._engine  # type: ignore[attr-defined]
+    finished = {name for name, iteration, _, _ in kept if iteration == 3}
+    assert len(engine.asked) == 18 - count
+    assert not finished & {request.id for request in engine.asked}
+    found = segments(lab.folder)
+    assert found[: len(kept)] == kept
+    assert set(Counter((name, iteration) for name, iteration, _, _ in found).values()) == {1}
+    # The same tokens as without the interruption, and the same groups trained.
+    assert sorted(found) == sorted(uninterrupted)
+    assert [g.id for g in done.complete] == [g.id for g in whole[3].complete]
+    assert [s.advantage for s in done.samples] == [s.advantage for s in whole[3].samples]
+    assert third.trainer.version == 2
+
+
+def test_an_interrupted_first_iteration_has_no_checkpoint_and_goes_on(lab: Lab, short_config: RLConfig) -> None:
+    config = changed(short_config, segment_tokens=16, iterations=1)
+    with pytest.raises(Stopped):
+        run(lab.parts(on_segment=stop_after(4)), config)
+    # Fresh responses that are finished but whose grades were lost with the process are graded now.
+    parts = lab.parts()
+    assert parts.buffer.get("checkpoint") is None
+    (done,) = run(parts, config)
+    assert done.rollout.responses == 2
+    assert len(done.complete) == 2
+    assert parts.trainer.version == 1
+
+
+def test_an_interruption_while_training_repeats_the_training_alone(lab: Lab, short_config: RLConfig) -> None:
+    config = changed(short_config, segment_tokens=16, iterations=2)
+    parts = lab.parts()
+    _, expected = run(parts, config)
+    (lab.folder / "buffer.sqlite").unlink()
+
+    def on_step(step: StepMetrics) -> None:
+        raise Stopped
+
+    run(lab.parts(), changed(config, iterations=1))
+    stopped = replace(lab.parts(), on_step=on_step)
+    with pytest.raises(Stopped):
+        run(stopped, config)
+    again = lab.parts()
+    (done,) = run(again, config)
+    assert (done.number, done.rollout.responses) == (1, 0)
+    assert done.samples == tuple(updates(stopped)[0].samples)
+    assert [sample.tokens for sample in done.samples] == [sample.tokens for sample in expected.samples]
+    assert again.trainer.version == parts.trainer.version == 2
+    for (name, mine), (_, theirs) in zip(again.trainer.weights(), parts.trainer.weights(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-4), name
+
+
+def test_each_iteration_commits_a_checkpoint_and_removes_the_one_before(lab: Lab, short_config: RLConfig) -> None:
+    parts = lab.parts()
+    for done in iterate(parts, changed(short_config, iterations=3)):
+        name = f"iteration-{done.number + 1:05d}"
+        assert parts.buffer.get("checkpoint") == name
+        assert parts.buffer.get("iteration") == done.number + 1
+        assert [path.name for path in parts.checkpoints.iterdir()] == [name]
+    loaded = lab.trainer()
+    loaded.load(parts.checkpoints / "iteration-00003")
+    assert loaded.version == parts.trainer.version
+    for (name, mine), (_, theirs) in zip(loaded.weights(), parts.trainer.weights(), strict=True):
+        assert torch.equal(mine, theirs), name
+    assert list(iterate(parts, changed(short_config, iterations=3))) == []
+
+
+def test_a_checkpoint_that_is_not_whole_is_named(lab: Lab, short_config: RLConfig) -> None:
+    parts = lab.parts()
+    next(iterate(parts, short_config))
+    (parts.checkpoints / "iteration-00001" / "trainer.json").unlink()
+    with pytest.raises(TrainerError, match=r"iteration-00001 is not whole"):
+        lab.parts()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"algorithm": "rest"},
+        {"algorithm": "grpo", "grpo_beta": 0.1},
+        {"algorithm": "opmd", "baseline": "log_partition"},
+    ],
+)
+def test_every_algorithm_moves_the_weights(lab: Lab, short_config: RLConfig, settings: dict[str, object]) -> None:
+    parts = lab.parts()
+    before = {name: weight.clone() for name, weight in parts.trainer.weights()}
+    done = run(parts, changed(short_config, segment_tokens=8, iterations=4, **settings))
+    trained = [d for d in done if d.update is not None]
+    assert len(trained) >= 2
+    assert any(not torch.equal(weight, before[name]) for name, weight in parts.trainer.weights())
+    for iteration in trained:
+        if settings["algorithm"] == "rest":
+            assert {sample.advantage for sample in iteration.samples} == {1.0}
+            groups = [sample.group for sample in iteration.samples]
+            assert len(groups) == len(set(groups))
+
+
+def test_grpo_holds_on_to_its_first_reference(lab: Lab, short_config: RLConfig) -> None:
+    config = changed(
+        short_config, segment_tokens=16, iterations=3, algorithm="grpo", grpo_beta=0.1, grpo_reference_iterations=2
+    )
+    parts = lab.parts()
+    weights = []
+    references = []
+    weights.append([weight.clone() for _, weight in parts.trainer.weights()])
+    for _ in iterate(parts, config):
+        weights.append([weight.clone() for _, weight in parts.trainer.weights()])
+        references.append([weight.clone() for weight in parts.trainer._reference or []])  # type: ignore[attr-defined]
+
+    def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+        return bool(one) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    assert not same(weights[0], weights[1])
+    # Iterations 0 and 1 are held to the policy before 0; iteration 2 starts with a new reference.
+    assert same(references[1], weights[0])
+    assert same(references[2], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "expected"),
+    [
+        ((2, 2, 2, 2), 2, [2, 2]),
+        ((2, 1, 3), 2, [2, 1]),
+        ((3, 3, 3, 3, 3), 4, [2, 1, 1, 1]),
+        ((4, 4), 5, [1, 1]),
+        ((1,), 4, [1]),
+    ],
+)
+def test_minibatches_are_whole_groups(sizes: tuple[int, ...], count: int, expected: list[int]) -> None:
+    # Group numbers have gaps where groups were left out.
+    samples = [Sample((1, 2), 1, (False, True), 0.0, group=3 * g) for g, size in enumerate(sizes) for _ in range(size)]
+    steps = minibatches(samples, RLConfig(minibatches=count, learning_rate=0.5))
+    assert sorted(i for step in steps for i in step.indices) == list(range(len(samples)))
+    groups = [{samples[i].group for i in step.indices} for step in steps]
+    assert [len(found) for found in groups] == expected
+    assert all(not one & other for n, one in enumerate(groups) for other in groups[:n])
+    assert {step.learning_rate for step in steps} == {0.5}

@@ -1,0 +1,67 @@
+"""One iteration's figures against shares counted by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from perilune.rl.loop import Iteration
+from perilune.rl.measurements import iteration_metrics, multi_version_count
+from perilune.rl.rollout import RolloutResult
+from perilune.rl.samples import RewardedGroup
+from perilune.types import Grade, Group, Message, Problem, Sample, Segment, Stop, Trajectory, UpdateMetrics, Verdict
+
+PROBLEM = Problem("p", (Message("user", "?"),), "1")
+
+
+def trajectory(index: int, verdict: Verdict, *stops: Stop) -> Trajectory:
+    """Two tokens of -1 and -3 nats a segment."""
+    segments = tuple(Segment((1, 2), (-1.0, -3.0), version, stop) for version, stop in enumerate(stops))
+    return Trajectory(f"g/{index}", index, index, segments, Grade(verdict, float(verdict is Verdict.RIGHT)))
+
+
+def sample(*versions: int, group: int = 0) -> Sample:
+    mask = (False, *(True for _ in versions))
+    return Sample((0, *versions), 1, mask, 0.0, (-1.0,) * len(versions), versions, group)
+
+
+TRAJECTORIES = (
+    trajectory(0, Verdict.RIGHT, Stop.ENDED),
+    trajectory(1, Verdict.WRONG, Stop.CUT, Stop.CUT, Stop.LIMIT),
+    trajectory(2, Verdict.WRONG, Stop.CUT, Stop.REPEATED),
+    trajectory(3, Verdict.ERROR, Stop.ENDED),
+)
+GROUP = Group("g", PROBLEM, (0,), 0, TRAJECTORIES)
+
+
+def test_an_iterations_figures() -> None:
+    rewarded = RewardedGroup(GROUP, TRAJECTORIES[:3], (1.0, 0.0, -0.25), (0.75, -0.25, -0.5))
+    flat = RewardedGroup(GROUP, TRAJECTORIES[1:3], (0.0, 0.0), (0.0, 0.0))
+    samples = (sample(0, 0), sample(0, 0, 1, 1, 2, 2), sample(0, 1), sample(1, 3, group=1))
+    update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, 0.03)
+    done = Iteration(
+        4, RolloutResult(9, 90, 1), (GROUP,), (rewarded, flat), samples, update, 7, 2, {"rollout": 1.5, "train": 2.5}
+    )
+    metrics = iteration_metrics(done)
+    assert metrics["reward_mean"] == pytest.approx(0.15)
+    assert metrics["solve_rate"] == pytest.approx(1 / 3)
+    assert metrics["response_tokens_mean"] == (2 + 6 + 4 + 2) / 4
+    assert metrics["entropy"] == 2.0
+    assert (metrics["groups_trained"], metrics["groups_flat"], metrics["groups_waiting"]) == (2, 1, 7)
+    assert metrics["trajectories_trained"] == 4
+    assert (metrics["stop_ended"], metrics["stop_repeated"], metrics["stop_limit"]) == (0.5, 0.25, 0.25)
+    assert metrics["stop_cut"] == pytest.approx(3 / 7)
+    assert [metrics[f"versions_{n}"] for n in ("1", "2", "3_or_more")] == [0.25, 0.5, 0.25]
+    assert (metrics["mismatch_mean"], metrics["mismatch_max"], metrics["kl_to_reference"]) == (0.01, 0.2, 0.03)
+    assert (metrics["seconds_rollout"], metrics["seconds_train"]) == (1.5, 2.5)
+    assert multi_version_count(samples) == 3
+
+
+def test_an_iteration_that_trained_nothing_has_no_figures_of_an_update() -> None:
+    metrics = iteration_metrics(Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, {"rollout": 4.0}))
+    assert "loss" not in metrics
+    assert math.isnan(metrics["solve_rate"])
+    assert math.isnan(metrics["versions_2"])
+    assert metrics["trajectories_trained"] == 0
+    assert metrics["tokens_per_second_rollout"] == 5.0
