@@ -39,7 +39,7 @@ def open_run(recipe: Recipe, *, resume: bool, overwrite: bool) -> RunFolder:
             resuming with another recipe.
     """
     path = recipe.run_folder
-    if path.exists() and any(path.iterdir()):
+    if path.is_dir() and any(path.iterdir()):
         if overwrite and not resume:
             _remove(path)
         elif not resume:
