@@ -1,0 +1,170 @@
+"""A whole run on the tiny model: warm-up, RL with partial rollouts, evaluations, the model at the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from perilune.build import build_components
+from perilune.config import Recipe
+from perilune.errors import RunFolderError
+from perilune.evaluation.metrics import read_metrics
+from perilune.stages.components import Components
+from perilune.stages.pipeline import plan, run_pipeline
+
+OWN_REWARD = """
+from perilune.types import Grade, Verdict
+
+def lenient(problem, response, stop):
+    right = sum(map(ord, response)) % 2 == 0
+    return Grade(Verdict.RIGHT if right else Verdict.WRONG, float(right))
+"""
+"""The tiny model never finds a true answer, and where all are wrong there is nothing to learn."""
+
+GENERATED = {"kind": "generator", "generators": [{"name": "arithmetic"}]}
+
+
+@pytest.fixture
+def recipe(
+    tmp_path: Path,
+    tiny_model: PreTrainedModel,
+    tiny_tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Recipe:
+    (tmp_path / "pipeline_rewards.py").write_text(OWN_REWARD, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    questions = [(f"{n} + 3 = ?", str(n + 3)) for n in range(8)]
+    rows = [{"question": question, "answer": answer} for question, answer in questions]
+    _write_lines(tmp_path / "problems.jsonl", rows)
+    shown = [
+        {
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": f"Answer: {answer}"},
+            ],
+            "answer": answer,
+        }
+        for question, answer in questions
+    ]
+    _write_lines(tmp_path / "shown.jsonl", shown)
+    tiny_model.save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "output": str(tmp_path / "runs"),
+            "threads": 1,
+            "model": {"name": str(tmp_path / "model")},
+            "problems": {
+                "train": {
+                    "kind": "jsonl",
+                    "path": str(tmp_path / "problems.jsonl"),
+                    "max_prompt_tokens": 400,
+                    "reward": "pipeline_rewards:lenient",
+                },
+                "heldout": {**GENERATED, "count": 2, "max_prompt_tokens": 400},
+            },
+            "engine": {"dtype": "float32", "slots": 8},
+            "trainer": {"dtype": "float32"},
+            "sft": {"count": 8, "demonstrations": str(tmp_path / "shown.jsonl")},
+            "rl": {
+                "iterations": 2,
+                "problems_per_iteration": 2,
+                "group_size": 4,
+                "segment_tokens": 12,
+                "max_response_tokens": 24,
+                "learning_rate": 1e-4,
+            },
+            "evaluation": {"max_response_tokens": 8},
+            "logging": {"tensorboard": False},
+        }
+    )
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def with_rl(recipe: Recipe, **changes: Any) -> Recipe:
+    return recipe.model_copy(update={"rl": recipe.rl.model_copy(update=changes)})
+
+
+def test_a_plan_measures_before_between_and_after(recipe: Recipe) -> None:
+    assert plan(recipe) == ["evaluate base", "sft", "evaluate warmup", "rl", "evaluate final"]
+    bare = recipe.evaluation.model_copy(update={"base": False})
+    assert plan(recipe.model_copy(update={"stages": ("rl",), "evaluation": bare})) == ["rl", "evaluate final"]
+    assert plan(recipe.model_copy(update={"stages": ()})) == ["evaluate base"]
+
+
+def test_a_whole_run_leaves_a_model_and_its_figures(recipe: Recipe) -> None:
+    path = run_pipeline(recipe, build_components, quiet=True)
+    summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    names = {"base", "warmup", "final"}
+    assert set(summary["accuracy"]) == set(summary["tokens"]) == set(summary["problems"]) == names
+    assert summary["problems"]["final"] == 2
+    assert summary["iterations"] == 2
+    assert {"setup", "sft", "rollout", "train", "save", "evaluate"} <= set(summary["seconds"])
+    # Two groups of four are complete in the second iteration, after one cut; the first trained nothing.
+    assert summary["trajectories_trained"] == 8
+    assert summary["share_multi_version"] == 0.0
+    assert summary["mismatch"]["mean"] < 1e-4
+    assert {p.name for p in (path / "evaluations").iterdir()} == {f"{name}.jsonl" for name in names}
+    assert (path / "report.html").exists()
+
+    model = AutoModelForCausalLM.from_pretrained(path / "models" / "final")
+    tokenizer = AutoTokenizer.from_pretrained(path / "models" / "final")
+    before = AutoModelForCausalLM.from_pretrained(path / "models" / "warmup")
+    assert model.num_parameters() == before.num_parameters()
+    assert not (model.lm_head.weight == before.lm_head.weight).all()
+    assert tokenizer.chat_template
+
+    with pytest.raises(RunFolderError, match="exists already"):
+        run_pipeline(recipe, build_components, quiet=True)
+    # A finished run does nothing again, and can be made longer.
+    events = len(read_metrics(path))
+    run_pipeline(recipe, build_components, resume=True, quiet=True)
+    assert [e["event"] for e in read_metrics(path)[events:]] == ["seconds"]
+    run_pipeline(with_rl(recipe, iterations=3), build_components, resume=True, quiet=True)
+    longer = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    assert longer["iterations"] == 3
+    # Now the policy has been trained between the two segments.
+    assert 0.0 < longer["share_multi_version"] <= 0.5
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(recipe: Recipe) -> None:
+    class Stopped(KeyboardInterrupt):
+        pass
+
+    def build_and_stop_in_rl(wanted: Recipe) -> Components:
+        parts = build_components(wanted)
+        trained = 0
+
+        def decode(tokens: Any) -> str:
+            # The text of a response is first wanted when it is finished: in RL after the warm-up's evaluation.
+            nonlocal trained
+            trained += parts.trainer.version > 0
+            if trained > 3:
+                raise Stopped
+            return parts.decode(tokens)
+
+        return replace(parts, decode=decode)
+
+    with pytest.raises(Stopped):
+        run_pipeline(recipe, build_and_stop_in_rl, quiet=True)
+    path = recipe.run_folder
+    assert not (path / "models" / "final").exists()
+    before = [e["name"] for e in read_metrics(path) if e["event"] == "evaluation"]
+    assert before == ["base", "warmup"]
+
+    run_pipeline(recipe, build_components, resume=True, quiet=True)
+    events = read_metrics(path)
+    assert [e["name"] for e in events if e["event"] == "evaluation"] == ["base", "warmup", "final"]
+    assert [e["step"] for e in events if e["event"] == "iteration"] == [0, 1]
+    summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["iterations"], summary["trajectories_trained"]) == (2, 8)
+    assert (path / "models" / "final" / "config.json").exists()
