@@ -324,7 +324,7 @@ class Recipe(Section):
     """The run's name; its folder is output/name."""
     output: str = "runs"
     """Where runs are written."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random: sampling, batching, rollouts."""
     threads: PositiveInt | None = None
     """CPU threads for torch; by default as many as this process may use."""

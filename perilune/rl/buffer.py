@@ -47,6 +47,8 @@ class ReplayBuffer:
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
+            # A segment or grade survives the end of this process at once; the disk is waited for in transactions.
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise RunFolderError(f"cannot use the replay buffer {path}: {error}") from error
@@ -57,7 +59,8 @@ class ReplayBuffer:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes made inside are committed together, or none of them."""
+        """All changes made inside are committed together, or none of them; after it they are on the disk."""
+        self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -65,6 +68,7 @@ class ReplayBuffer:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        self._db.execute("PRAGMA synchronous=NORMAL")
 
     def add(self, groups: Iterable[Group]) -> None:
         """Take fresh groups, all or none."""
