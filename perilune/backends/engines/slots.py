@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedConfig
 
+from perilune.backends.attention import causal_attention
 from perilune.errors import EngineError
 
 ATTENTION_NAME = "perilune_slots"
@@ -148,15 +149,9 @@ def slot_attention(
 
 def _causal(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None) -> Tensor:
     """Causal attention of one run to itself, [length, heads, head dimension]."""
-    length = query.shape[2]
     repeats = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-    if window is None or window >= length:
-        out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-    else:
-        seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril_().triu_(1 - window)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=scaling)
-    return out[0].transpose(0, 1)
+    return causal_attention(query, key, value, scaling, window)[0].transpose(0, 1)
 
 
 AttentionInterface.register(ATTENTION_NAME, slot_attention)

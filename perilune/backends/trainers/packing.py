@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AttentionInterface
 
+from perilune.backends.attention import causal_attention
 from perilune.errors import TrainerError
 from perilune.types import Sample
 
@@ -159,11 +159,11 @@ def packed_attention(
     parts: list[Tensor] = []
     for tree in trees:
         stem_query, stem_key, stem_value = next(pieces)
-        parts.append(_attend(stem_query, stem_key, stem_value, scaling, sliding_window))
+        parts.append(causal_attention(stem_query, stem_key, stem_value, scaling, sliding_window))
         for _ in _sizes(tree)[1:]:
             own_query, own_key, own_value = next(pieces)
             keys, values = torch.cat((stem_key, own_key), 2), torch.cat((stem_value, own_value), 2)
-            parts.append(_attend(own_query, keys, values, scaling, sliding_window))
+            parts.append(causal_attention(own_query, keys, values, scaling, sliding_window))
     return torch.cat(parts, 2).transpose(1, 2), None
 
 
@@ -175,18 +175,6 @@ def _sizes(tree: Tree) -> list[int]:
     if len(tree.branches) == 1:
         return [tree.end - tree.start]
     return [tree.length, *(branch.length for branch in tree.branches if branch.length)]
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None) -> Tensor:
-    """Causal attention of the last positions of a sequence, [1, heads, queries, head dimension]."""
-    queries, keys = query.shape[2], key.shape[2]
-    limited = window is not None and window < keys
-    if queries == keys and not limited:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-    seen = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril_(keys - queries)
-    if window is not None and limited:
-        seen = seen.triu_(keys - queries + 1 - window)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=scaling)
 
 
 AttentionInterface.register(ATTENTION_NAME, packed_attention)
