@@ -6,6 +6,8 @@ PeriluneError
 ├── ModelError           a model or tokenizer cannot be loaded or used
 ├── RunFolderError       a run folder exists already, is missing, or is not whole
 ├── RewardError          the grading workers cannot work
+├── SandboxError         the sandbox was asked for what it cannot do, or is closed
+│   └── SandboxUnavailable   programs cannot be isolated on this machine, so none is run
 ├── EngineError          the rollout engine cannot go on
 ├── TrainerError         the trainer cannot go on
 └── BackendUnavailable   a backend is named that this machine cannot run
@@ -41,6 +43,14 @@ class RunFolderError(PeriluneError):
 
 class RewardError(PeriluneError):
     """The grading workers cannot work."""
+
+
+class SandboxError(PeriluneError):
+    """The sandbox was asked for what it cannot do, or is closed."""
+
+
+class SandboxUnavailable(SandboxError):
+    """Programs cannot be isolated on this machine, so none is run."""
 
 
 class EngineError(PeriluneError):

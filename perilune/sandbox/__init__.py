@@ -1,0 +1,1 @@
+"""Runs untrusted programs: the sandbox, the judge, test cases, and the service."""
