@@ -1,0 +1,147 @@
+"""What a program has to do, and how that is judged: the reference answer of a code problem, as JSON.
+
+{"cases": [{"input": "3\\n", "output": "9\\n"}], "checker": {"kind": "floats"}}
+{"entry_point": "double", "prompt": "def double(x): ...", "check": "def check(candidate): ...", "solution": "..."}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test: what the program reads and what it should print."""
+
+    __pydantic_config__ = _STRICT
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """When an output is right."""
+
+    __pydantic_config__ = _STRICT
+    kind: Literal["tokens", "lines", "floats", "special"] = "tokens"
+    """tokens: equal but for spacing; lines: equal but for trailing spaces and empty last lines; floats: tokens, decimal
+    numbers within a tolerance; special: a program decides."""
+    absolute: Tolerance = 1e-6
+    """floats: absolute tolerance."""
+    relative: Tolerance = 1e-6
+    """floats: tolerance relative to the expected value; the laxer of the two holds."""
+    program: str = ""
+    """special: the deciding program's text; :mod:`perilune.sandbox.special` says how it is spoken to."""
+    language: str = "python"
+    """special: the deciding program's language."""
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTask:
+    """Read standard input, write standard output."""
+
+    __pydantic_config__ = _STRICT
+    cases: tuple[Case, ...]
+    checker: Checker = Checker()
+    language: str = "python"
+    """The language that a response is expected in."""
+    cpu_seconds: float | None = None
+    """The problem's own time limit for each case, where it has one."""
+    memory_mb: int | None = None
+    """The problem's own memory limit, where it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTask:
+    """Write a Python function that a check function accepts (HumanEval's form)."""
+
+    __pydantic_config__ = _STRICT
+    entry_point: str
+    """The function's name."""
+    check: str
+    """Python that defines ``check(candidate)``, which raises unless the candidate is right."""
+    prompt: str = ""
+    """Python that comes before the response's own text: imports, helper functions, the signature with its docstring."""
+    solution: str = ""
+    """A right solution, in the form of a response; spares the judge a run for each call."""
+    cpu_seconds: float | None = None
+    """The problem's own time limit for all calls together, where it has one."""
+    memory_mb: int | None = None
+    """The problem's own memory limit, where it has one."""
+
+
+Task = StdioTask | FunctionTask
+_STDIO = TypeAdapter(StdioTask)
+_FUNCTION = TypeAdapter(FunctionTask)
+
+
+def task_json(task: Task) -> str:
+    """The task as a problem carries it; :func:`read_task` reads it back. What is left at its default is left out."""
+    return json.dumps(_sparse(asdict(task), asdict(_blank(task))), ensure_ascii=False)
+
+
+def read_task(text: str) -> Task:
+    """The task that a problem carries.
+
+    Raises:
+        ValueError: it is none, or can accept nothing; says why.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from None
+    is_function = isinstance(value, dict) and "entry_point" in value
+    try:
+        task = _FUNCTION.validate_python(value) if is_function else _STDIO.validate_python(value)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'task'}: {fault['msg']}" for fault in error.errors()]
+        raise ValueError("; ".join(faults)) from None
+    check_task(task)
+    return task
+
+
+def check_task(task: Task) -> None:
+    """Raise ValueError unless the task can tell right from wrong."""
+    if isinstance(task, StdioTask):
+        if not task.cases:
+            raise ValueError("a task needs at least one case: without any, every program would be right")
+        if task.checker.kind == "special" and not task.checker.program.strip():
+            raise ValueError("a special judge needs its program in checker.program")
+    elif not task.entry_point.isidentifier():
+        raise ValueError(f"entry_point {task.entry_point!r} is no name of a function")
+    elif not task.check.strip():
+        raise ValueError("a function's task needs its check")
+    if task.cpu_seconds is not None and not (math.isfinite(task.cpu_seconds) and task.cpu_seconds > 0):
+        raise ValueError(f"cpu_seconds = {task.cpu_seconds} is no time limit")
+
+
+def complete_program(task: Task, text: str) -> str:
+    """The whole program that a response's text stands for.
+
+    For a function, the task's prompt comes first: a text whose first line is indented goes on where the prompt ends, as
+    HumanEval's own solutions do; any other text is a module that defines the function anew.
+    """
+    if isinstance(task, StdioTask) or not task.prompt:
+        return text
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    goes_on = first[:1] in {" ", "\t"}
+    return task.prompt + ("" if goes_on or task.prompt.endswith("\n") else "\n") + text
+
+
+def _blank(task: Task) -> Task:
+    """A task of the same kind with nothing but defaults."""
+    return StdioTask(()) if isinstance(task, StdioTask) else FunctionTask("", "")
+
+
+def _sparse(value: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: given for name, given in value.items() if given != default.get(name)}
+    inner = {name: _sparse(kept[name], default[name]) for name in kept if isinstance(default.get(name), dict)}
+    return kept | inner
