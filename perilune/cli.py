@@ -155,6 +155,31 @@ def _problems(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sandbox_serve(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from perilune.errors import BackendUnavailable
+
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        raise BackendUnavailable(f"the sandbox service needs {', '.join(missing)}: pip install 'perilune[service]'")
+    from perilune.sandbox.service import TOKEN_VARIABLE, ServiceSettings, serve
+
+    settings = ServiceSettings(workers=options.workers, queue=options.queue)
+    serve(options.host, options.port, settings, os.environ.get(TOKEN_VARIABLE), options.isolation)
+    return 0
+
+
+def _sandbox_cases(options: argparse.Namespace) -> int:
+    from perilune.build import build_components
+    from perilune.stages.cases import make_cases
+
+    counts = make_cases(_recipe(options), options.problems, options.output, build_components, quiet=options.quiet)
+    for name, count in counts.items():
+        sys.stdout.write(f"{count:6d}  {name}\n")
+    return 0
+
+
 def _recipe(options: argparse.Namespace) -> Recipe:
     from perilune.config import load_recipe
 
@@ -172,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_running(commands)
     _add_looking(commands)
+    _add_sandbox(commands)
     return parser
 
 
@@ -216,6 +242,29 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     problems.add_argument("--count", type=_natural, metavar="N", help="no more than so many")
     _add_set(problems)
     problems.set_defaults(command=_problems)
+
+
+def _add_sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sandbox = commands.add_parser("sandbox", help="judge programs for other machines, or make test cases")
+    actions = sandbox.add_subparsers(title="actions", metavar="ACTION", required=True)
+    serve = actions.add_parser(
+        "serve",
+        help="run and judge programs over HTTP",
+        description="The environment variable PERILUNE_SANDBOX_TOKEN sets the token that requests must carry.",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; others than loopback need a token")
+    serve.add_argument("--port", type=_natural, default=8777)
+    serve.add_argument("--workers", type=_natural, default=2, metavar="N", help="programs judged at once")
+    serve.add_argument("--queue", type=_natural, default=64, metavar="N", help="judgements that may wait")
+    serve.add_argument("--isolation", choices=("auto", "namespaces", "landlock"), default="auto")
+    serve.set_defaults(command=_sandbox_serve)
+    cases = actions.add_parser("cases", help="make tests for problems that have right submissions and no tests")
+    cases.add_argument("recipe", type=Path, metavar="RECIPE", help="whose model writes the generators")
+    cases.add_argument("problems", type=Path, metavar="PROBLEMS", help="JSONL of statements and submissions")
+    cases.add_argument("output", type=Path, metavar="OUTPUT", help="JSONL of the problems that are kept, with tests")
+    cases.add_argument("--quiet", action="store_true", help="show warnings and the outcome alone")
+    _add_set(cases)
+    cases.set_defaults(command=_sandbox_cases)
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:

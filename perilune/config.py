@@ -69,8 +69,8 @@ class FieldMapping(Section):
 class GeneratorConfig(Section):
     """[[problems.*.generators]]: one built-in generator of the mixture."""
 
-    name: Literal["arithmetic", "countdown"]
-    """arithmetic: word problems; countdown: reach a target from given numbers."""
+    name: Literal["arithmetic", "countdown", "programs"]
+    """arithmetic: word problems; countdown: reach a target from given numbers; programs: small Python programs."""
     weight: PositiveFloat = 1.0
     """Share of the mixture, relative to the others."""
     difficulties: tuple[PositiveInt, ...] = (1, 2, 3)
@@ -80,10 +80,10 @@ class GeneratorConfig(Section):
 class SourceConfig(Section):
     """[problems.train] and [problems.heldout]: where problems come from."""
 
-    kind: Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym"]
+    kind: Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
     """What sort of source."""
     path: str | None = None
-    """File (jsonl, parquet), data set id or folder (huggingface), or task name (reasoning_gym)."""
+    """File (jsonl, parquet, humaneval), data set id or folder (huggingface), or task name (reasoning_gym)."""
     split: str = "train"
     """Split of a Hugging Face data set; for generators the split is set by train and heldout themselves."""
     subset: str | None = None
@@ -121,6 +121,30 @@ class ProblemsConfig(Section):
     """Problems for evaluation alone."""
 
 
+class CodeRewardConfig(Section):
+    """[rewards.code]: how programs are judged, for the reward code."""
+
+    service: str | None = None
+    """URL of a sandbox service to judge by; by default each grading process has a sandbox of its own."""
+    isolation: Literal["auto", "namespaces", "landlock"] = "auto"
+    """How programs are isolated where the sandbox is our own; auto takes the strongest that works here."""
+    cpu_seconds: PositiveFloat = 4.0
+    """CPU time of each test case, or of all calls of a function; a problem's own limit may lower it."""
+    wall_seconds: PositiveFloat = 8.0
+    """Wall time of the same."""
+    memory_mb: PositiveInt = 512
+    """Memory of the same, in MiB; a problem's own limit may lower it."""
+    total_seconds: PositiveFloat = 20.0
+    """Wall time of all test cases together; beyond it the verdict is time limit."""
+    stop_at_first: bool = True
+    """Leave the cases after the first failure out; a response is right only if it passes all."""
+
+    @property
+    def longest_seconds(self) -> float:
+        """A bound for one judgement: all runs, of the program and of a special judge, and their compilations."""
+        return 2 * (self.total_seconds + self.wall_seconds + 40.0)
+
+
 class RewardsConfig(Section):
     """[rewards]: how answers are graded."""
 
@@ -134,6 +158,43 @@ class RewardsConfig(Section):
     """Time limit of one grading; beyond it the worker is ended and the grade is an error."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often a grading that ended in an error is tried again."""
+    code: CodeRewardConfig = CodeRewardConfig()
+    """The reward code."""
+
+
+class CasesConfig(Section):
+    """[cases]: test cases for code problems that have submissions and no tests (k1.5, section 2.3.5)."""
+
+    cases: PositiveInt = 50
+    """Inputs that a generator is asked for (k1.5: 50)."""
+    submissions: PositiveInt = 10
+    """Submissions drawn and run on each input (k1.5: 10)."""
+    agreeing: PositiveInt = 7
+    """Equal outputs that make a case valid (k1.5: 7 of 10)."""
+    passing: PositiveInt = 9
+    """Submissions that must pass all valid cases (k1.5: 9 of 10)."""
+    valid_cases: PositiveInt = 40
+    """Valid cases without which a problem is dropped (k1.5 counts generators with 40 or more)."""
+    attempts: PositiveInt = 1
+    """Generators that the model may write for one problem; the first that passes is used."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """Temperature at which generators are written; 0 is greedy."""
+    max_response_tokens: PositiveInt = 2048
+    """Maximum response length for a generator."""
+    cpu_seconds: PositiveFloat = 10.0
+    """CPU time of one run of a generator, validator or submission; a problem's own limit may lower it."""
+    memory_mb: PositiveInt = 1024
+    """Memory of the same, in MiB."""
+    workers: PositiveInt = 2
+    """Programs run at once."""
+
+    @model_validator(mode="after")
+    def _can_agree(self) -> Self:
+        if 2 * self.agreeing <= self.submissions:
+            raise ValueError("agreeing must be more than half of submissions, or two outputs could win one case")
+        if max(self.agreeing, self.passing) > self.submissions or self.valid_cases > self.cases:
+            raise ValueError("agreeing and passing cannot exceed submissions, nor valid_cases exceed cases")
+        return self
 
 
 class EngineConfig(Section):
@@ -333,6 +394,7 @@ class Recipe(Section):
     model: ModelConfig
     problems: ProblemsConfig
     rewards: RewardsConfig = RewardsConfig()
+    cases: CasesConfig = CasesConfig()
     engine: EngineConfig = EngineConfig()
     trainer: TrainerConfig = TrainerConfig()
     sft: SFTConfig = SFTConfig()
@@ -340,10 +402,27 @@ class Recipe(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
 
+    @model_validator(mode="after")
+    def _judgements_fit(self) -> Self:
+        needed = self.rewards.code.longest_seconds
+        if self.rewards.timeout_seconds < needed and any(map(_is_code, (self.problems.train, self.problems.heldout))):
+            raise ValueError(
+                f"rewards.timeout_seconds = {self.rewards.timeout_seconds:g} would end judgements of programs that may "
+                f"still be going on, by the limits of [rewards.code], for {needed:g} s. Set it to {needed:g} or more"
+            )
+        return self
+
     @property
     def run_folder(self) -> Path:
         """Where the run is written."""
         return Path(self.output) / self.name
+
+
+def _is_code(source: SourceConfig) -> bool:
+    """Whether problems of this source are judged by running programs."""
+    if source.kind == "generator":
+        return any(generator.name == "programs" for generator in source.generators)
+    return source.kind == "humaneval" or source.reward == "code"
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

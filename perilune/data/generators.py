@@ -11,11 +11,13 @@ from hashlib import blake2b
 from random import Random
 from typing import Literal
 
-from perilune.data import arithmetic, countdown
+from perilune.data import arithmetic, countdown, programs
 from perilune.errors import ProblemsError
+from perilune.sandbox.tasks import task_json
 from perilune.types import Demonstration, Message, Problem
 
 Split = Literal["train", "heldout"]
+GeneratorName = Literal["arithmetic", "countdown", "programs"]
 AnswerForm = Literal["answer_line", "boxed"]
 Style = Literal["long", "short", "direct"]
 
@@ -25,7 +27,7 @@ _PATIENCE = 2000
 
 
 def generate(
-    name: Literal["arithmetic", "countdown"],
+    name: GeneratorName,
     difficulty: int,
     seed: int,
     split: Split,
@@ -36,12 +38,13 @@ def generate(
     """Problems of one kind and difficulty, each with a worked response; equal arguments give equal problems.
 
     Args:
-        name: arithmetic, judged by the reward math; countdown, judged by the reward countdown.
+        name: arithmetic, judged by the reward math; countdown, judged by the reward countdown; programs,
+            by the reward code.
         difficulty: from 1; more steps, or more numbers.
         seed: of wording and content.
         split: train and heldout share no content, whatever the seeds.
         style: long plans, checks, slips and corrects; short gives the equations alone; direct the answer alone.
-        answer_form: how the response states its answer.
+        answer_form: how the response states its answer; a program is always in a fenced block.
 
     Raises:
         ProblemsError: there is nothing new left.
@@ -50,8 +53,7 @@ def generate(
     seen: set[str] = set()
     misses = 0
     while True:
-        make = _arithmetic if name == "arithmetic" else _countdown
-        canonical, demonstration = make(difficulty, rng, style, answer_form)
+        canonical, demonstration = _MAKERS[name](difficulty, rng, style, answer_form)
         if canonical in seen or split_of(f"{name}:{canonical}") != split:
             misses += 1
             if misses > _PATIENCE:
@@ -88,6 +90,19 @@ def _countdown(difficulty: int, rng: Random, style: Style, answer_form: AnswerFo
     tags = ("countdown", f"numbers-{len(puzzle.numbers)}")
     problem = _problem("countdown", difficulty, question, puzzle.reference, "countdown", tags)
     return puzzle.canonical, Demonstration(problem, f"{path}\n{stated(puzzle.solution, answer_form)}".lstrip())
+
+
+def _programs(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
+    content = programs.random_content(difficulty, rng)
+    form: programs.Form = rng.choices(("program", "function"), weights=(2, 1))[0]
+    question = programs.ask(content, form, rng)
+    path = f"{programs.explain(content, rng)}\n" if style == "long" else ""
+    answer = task_json(programs.task(content, form, rng))
+    problem = _problem("programs", difficulty, question, answer, "code", ("programs", content.kind, form))
+    return content.canonical, Demonstration(problem, f"{path}```python\n{programs.solution(content, form)}\n```")
+
+
+_MAKERS = {"arithmetic": _arithmetic, "countdown": _countdown, "programs": _programs}
 
 
 def stated(answer: str, answer_form: AnswerForm) -> str:

@@ -16,6 +16,7 @@ from perilune.config import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.data.generators import AnswerForm, Split, Style, generate
 from perilune.data.records import Record, read_records
 from perilune.errors import BackendUnavailable, ProblemsError
+from perilune.sandbox.tasks import FunctionTask, read_task, task_json
 from perilune.types import Demonstration, Message, Problem
 
 DEFAULT_POOL = 1000
@@ -33,6 +34,8 @@ def load_problems(source: SourceConfig, split: Split) -> list[Problem]:
         problems = [d.problem for d in generated(source, split, source.count or DEFAULT_POOL, source.seed)]
     elif source.kind == "reasoning_gym":
         problems = _reasoning_gym(source, split)
+    elif source.kind == "humaneval":
+        problems = [humaneval_problem(record, source) for record in read_records(source)]
     else:
         problems = [map_record(record, source) for record in read_records(source)]
     _check_unique(problems)
@@ -135,6 +138,8 @@ def map_record(record: Record, source: SourceConfig) -> Problem:
         tags=(*source.tags, *tags),
         difficulty=_number(_field(row, fields.difficulty, where), where) if fields.difficulty else None,
     )
+    if source.reward == "code":
+        _check_code(problem.answer, where)
     return _dressed(problem, source)
 
 
@@ -148,8 +153,33 @@ def _dressed(problem: Problem, source: SourceConfig) -> Problem:
     return Problem(problem.id, (*earlier, asked), problem.answer, problem.reward, tags, problem.difficulty)
 
 
+def humaneval_problem(record: Record, source: SourceConfig) -> Problem:
+    """One row of HumanEval, or of a set in its form: prompt, test, entry_point, canonical_solution, task_id.
+
+    Raises:
+        ProblemsError: a field is missing, or they make no task.
+    """
+    where, row = record
+    prompt, entry_point = str(_field(row, "prompt", where)), str(_field(row, "entry_point", where))
+    check, solution = str(_field(row, "test", where)), str(row.get("canonical_solution") or "")
+    answer = task_json(FunctionTask(entry_point, check, prompt, solution))
+    _check_code(answer, where)
+    messages = (Message("user", f"Complete the Python function {entry_point}.\n```python\n{prompt.strip()}\n```"),)
+    name = str(row.get("task_id") or _content_id(messages))
+    return _dressed(Problem(name, messages, answer, "code", ("humaneval",)), source)
+
+
+def _check_code(answer: str, where: str) -> None:
+    try:
+        read_task(answer)
+    except ValueError as error:
+        raise ProblemsError(f"{where}: the reward 'code' cannot judge by this answer: {error}") from None
+
+
 def _answer(row: Mapping[str, Any], fields: FieldMapping, where: str) -> str:
-    answer = str(_field(row, fields.answer, where)).strip()
+    value = _field(row, fields.answer, where)
+    # A structured answer, such as a code problem's tests, is handed on as JSON.
+    answer = (json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)).strip()
     if fields.answer_pattern is not None:
         match = _pattern(fields.answer_pattern, "answer_pattern").search(answer)
         if match is None or not match.groups():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from perilune.config import SourceConfig
 from perilune.errors import BackendUnavailable, ProblemsError
@@ -25,7 +26,7 @@ def read_records(source: SourceConfig) -> list[Record]:
         raise ProblemsError(
             f"a source of kind {source.kind!r} needs a path: set problems.train.path and problems.heldout.path"
         )
-    readers = {"jsonl": _jsonl, "parquet": _parquet, "huggingface": _huggingface}
+    readers = {"jsonl": _jsonl, "humaneval": _jsonl, "parquet": _parquet, "huggingface": _huggingface}
     rows = list(readers[source.kind](source))
     kept = rows[_slice(source.rows)] if source.rows else rows
     if not kept:
@@ -51,14 +52,22 @@ def _open(path: str) -> Path:
 
 def _jsonl(source: SourceConfig) -> Iterator[Record]:
     file = _open(str(source.path))
-    with file.open(encoding="utf-8", errors="strict") as lines:
+    with _text(file) as lines:
         number = 0
         try:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield f"{file}, line {number}", _object(line, f"{file}, line {number}")
+        except gzip.BadGzipFile:
+            raise ProblemsError(f"{file}: its name ends in .gz, but it is not gzip-compressed") from None
         except UnicodeDecodeError as error:
             raise ProblemsError(f"{file}, after line {number}: not UTF-8 text ({error.reason})") from None
+
+
+def _text(file: Path) -> TextIO:
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8")
+    return file.open(encoding="utf-8")
 
 
 def _object(line: str, where: str) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import cast
 
 from perilune.config import RewardsConfig
@@ -54,6 +54,19 @@ def build_reward(name: str, config: RewardsConfig) -> Reward:
     return cast(Reward, reward)
 
 
+def check_rewards_work(names: Collection[str], config: RewardsConfig) -> None:
+    """Look, before a run begins, whether the rewards of these names can work on this machine.
+
+    Raises:
+        SandboxUnavailable: programs are to be judged, and cannot be isolated here.
+        RewardError: a reward cannot work for another reason.
+    """
+    if "code" in names:
+        from perilune.rewards.code import check_code_reward
+
+        check_code_reward(config.code)
+
+
 # Imported where they are named: the math reward alone brings sympy.
 def _math(config: RewardsConfig) -> Reward:
     from perilune.rewards.math import MathReward
@@ -85,10 +98,22 @@ def _reasoning_gym(config: RewardsConfig) -> Reward:
     return ReasoningGymReward(config.answer_form)
 
 
+def _code(config: RewardsConfig) -> Reward:
+    from perilune.rewards.code import CodeReward, build_judge
+
+    if config.timeout_seconds < config.code.longest_seconds:
+        raise RewardError(
+            f"rewards.timeout_seconds = {config.timeout_seconds:g} would end judgements that may still be going on for "
+            f"{config.code.longest_seconds:g} s by the limits of [rewards.code]; raise it"
+        )
+    return CodeReward(build_judge(config.code), config.format_weight)
+
+
 _BUILT_IN: dict[str, Callable[[RewardsConfig], Reward]] = {
     "math": _math,
     "countdown": _countdown,
     "format": _format,
     "think_format": _think_format,
     "reasoning_gym": _reasoning_gym,
+    "code": _code,
 }

@@ -9,9 +9,20 @@ import math
 import re
 from itertools import zip_longest
 
+from perilune.sandbox.tasks import Checker
+
 _INTEGER = re.compile(rb"([+-]?)0*([0-9]+)")
 _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SHOWN_BYTES = 40
+
+
+def difference(checker: Checker, expected: bytes, actual: bytes) -> str | None:
+    """What differs by a checker that is no program; None if the outputs count as equal."""
+    if checker.kind == "floats":
+        return compare_floats(expected, actual, checker.absolute, checker.relative)
+    if checker.kind == "lines":
+        return compare_lines(expected, actual)
+    return compare_tokens(expected, actual)
 
 
 def compare_tokens(expected: bytes, actual: bytes) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from importlib.resources import files
@@ -54,17 +55,21 @@ class FunctionRounds:
         self._known: OrderedDict[FunctionTask, list[Call]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def play(self, task: FunctionTask, source: str, limits: Limits) -> Judgement:
+    def play(self, task: FunctionTask, source: str, limits: Limits, total_seconds: float) -> Judgement:
         """Judge a candidate.
 
         Args:
             task: the check, and what it needs.
             source: the whole program that defines the function.
-            limits: for all calls together; the check itself may take the same once more.
+            limits: for all calls of a round together; the check itself may take the same once more.
+            total_seconds: no further round begins after it.
         """
+        deadline = time.monotonic() + total_seconds
         try:
             calls = self._reference_calls(task, limits)
-            for _ in range(_MOST_ROUNDS):
+            for number in range(_MOST_ROUNDS):
+                if number and time.monotonic() > deadline:
+                    break
                 found = self._round(task, source, calls, limits)
                 if isinstance(found, Judgement):
                     return found
@@ -73,8 +78,8 @@ class FunctionRounds:
             return Judgement(Outcome.INFRASTRUCTURE_ERROR, one_line(str(fault)))
         return Judgement(
             Outcome.INFRASTRUCTURE_ERROR,
-            f"the check makes other calls each time, or more than {_MOST_ROUNDS} one by one; give the task a solution, "
-            "from which all calls are learnt at once",
+            f"the check makes other calls each time, or too many one by one (stopped after {len(calls)}); give the "
+            "task a solution, from which all calls are learnt at once",
         )
 
     def _round(self, task: FunctionTask, source: str, calls: list[Call], limits: Limits) -> Judgement | _Checked:

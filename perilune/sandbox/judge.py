@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from perilune.sandbox.checkers import compare_floats, compare_lines, compare_tokens
+from perilune.sandbox.checkers import difference
 from perilune.sandbox.functions import FunctionRounds
 from perilune.sandbox.programs import Limits, Program, Run, Submission
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.special import ask_special_judge
-from perilune.sandbox.tasks import Case, Checker, FunctionTask, StdioTask, Task
+from perilune.sandbox.tasks import Case, Checker, FunctionTask, StdioTask, Task, lowered
 from perilune.sandbox.verdicts import CaseResult, Judgement, Outcome, one_line, outcome_of, told
 
 
@@ -24,7 +24,8 @@ class JudgeSettings:
     limits: Limits = field(default_factory=Limits)
     """For each case, or for all calls of a function together; a task's own limits may lower them."""
     total_seconds: float = 30.0
-    """Wall time that the cases may take together; beyond it the verdict is time limit."""
+    """Wall time that the cases may take together; beyond it the verdict is time limit. After it a function's judgement
+    begins no further round."""
     stop_at_first: bool = True
     """Leave the cases after the first failure out."""
 
@@ -35,16 +36,23 @@ class Judge:
     Args:
         sandbox: open, and not closed here.
         settings: limits.
+        rounds: what plays functions' rounds, where it is shared with another judge.
     """
 
-    def __init__(self, sandbox: Sandbox, settings: JudgeSettings = JudgeSettings()) -> None:
+    def __init__(
+        self, sandbox: Sandbox, settings: JudgeSettings | None = None, rounds: FunctionRounds | None = None
+    ) -> None:
         self._sandbox = sandbox
-        self._settings = settings
-        self._rounds = FunctionRounds(sandbox)
+        self._settings = settings or JudgeSettings()
+        self._rounds = rounds or FunctionRounds(sandbox)
+
+    def under(self, settings: JudgeSettings) -> Judge:
+        """The same judge with other settings; what it knows of functions' tasks is shared."""
+        return Judge(self._sandbox, settings, self._rounds)
 
     def judge(self, task: Task, program: Program) -> Judgement:
         """Run the program on the task; an error of ours is an outcome, not an exception."""
-        limits = _lowered(self._settings.limits, task)
+        limits = lowered(self._settings.limits, task.cpu_seconds, task.memory_mb)
         if isinstance(task, FunctionTask):
             return self._function(task, program, limits)
         return self._stdio(task, program, limits)
@@ -74,7 +82,9 @@ class Judge:
         """What ended well is given to the task's own judge, which runs in the sandbox too."""
         ended_well = [place for place, result in enumerate(results) if result.outcome is Outcome.ACCEPTED]
         asked = [(task.cases[place], runs[place].stdout) for place in ended_well]
-        opinions = ask_special_judge(self._sandbox, task.checker, asked, self._settings.limits)
+        opinions = ask_special_judge(
+            self._sandbox, task.checker, asked, self._settings.limits, self._settings.total_seconds
+        )
         judged = list(results)
         for place, opinion in zip(ended_well, opinions, strict=True):
             outcome = {
@@ -88,7 +98,7 @@ class Judge:
     def _function(self, task: FunctionTask, program: Program, limits: Limits) -> Judgement:
         if program.language != "python":
             return Judgement(Outcome.COMPILE_ERROR, f"a Python function is asked for, not {program.language}")
-        return self._rounds.play(task, program.source, limits)
+        return self._rounds.play(task, program.source, limits, self._settings.total_seconds)
 
 
 def case_result(run: Run, case: Case, checker: Checker) -> CaseResult:
@@ -96,18 +106,11 @@ def case_result(run: Run, case: Case, checker: Checker) -> CaseResult:
     outcome, detail = outcome_of(run), ""
     if outcome is not Outcome.ACCEPTED:
         detail = told(run)
-    elif difference := _difference(run.stdout, case, checker):
-        outcome, detail = Outcome.WRONG_ANSWER, one_line(difference)
+    elif checker.kind != "special":
+        expected = case.output.encode("utf-8", errors="surrogateescape")
+        if found := difference(checker, expected, run.stdout):
+            outcome, detail = Outcome.WRONG_ANSWER, one_line(found)
     return CaseResult(outcome, detail, run.cpu_seconds, run.wall_seconds, run.peak_memory_mb)
-
-
-def _difference(printed: bytes, case: Case, checker: Checker) -> str | None:
-    expected = case.output.encode("utf-8", errors="surrogateescape")
-    if checker.kind == "floats":
-        return compare_floats(expected, printed, checker.absolute, checker.relative)
-    if checker.kind == "lines":
-        return compare_lines(expected, printed)
-    return None if checker.kind == "special" else compare_tokens(expected, printed)
 
 
 def _judgement(results: Sequence[CaseResult], count: int, settings: JudgeSettings) -> Judgement:
@@ -128,9 +131,3 @@ def _not_compiled(submission: Submission) -> Judgement:
     assert run is not None
     ours = outcome_of(run) is Outcome.INFRASTRUCTURE_ERROR
     return Judgement(Outcome.INFRASTRUCTURE_ERROR if ours else Outcome.COMPILE_ERROR, told(run))
-
-
-def _lowered(limits: Limits, task: Task) -> Limits:
-    cpu = min(limits.cpu_seconds, task.cpu_seconds or limits.cpu_seconds)
-    memory = min(limits.memory_mb, task.memory_mb or limits.memory_mb)
-    return replace(limits, cpu_seconds=cpu, memory_mb=memory)

@@ -26,16 +26,23 @@ class Opinion:
 
 
 def ask_special_judge(
-    sandbox: Sandbox, checker: Checker, asked: Sequence[tuple[Case, bytes]], limits: Limits
+    sandbox: Sandbox, checker: Checker, asked: Sequence[tuple[Case, bytes]], limits: Limits, total_seconds: float
 ) -> list[Opinion]:
-    """One opinion for each (case, what the program printed)."""
+    """One opinion for each (case, what the program printed); none that counts where the time is up."""
     if not asked:
         return []
+    spent = 0.0
+
+    def time_is_up(run: Run) -> bool:
+        nonlocal spent
+        spent += run.wall_seconds
+        return spent > total_seconds
+
     inputs = [_question(case, printed) for case, printed in asked]
-    submission = sandbox.run(Program(checker.language, checker.program), inputs, limits)
-    if not submission.compiled or len(submission.runs) < len(asked):
-        return [Opinion(None, "the special judge does not compile")] * len(asked)
-    return [_opinion(run) for run in submission.runs]
+    submission = sandbox.run(Program(checker.language, checker.program), inputs, limits, time_is_up)
+    opinions = [_opinion(run) for run in submission.runs]
+    reason = "the special judge took too long" if submission.compiled else "the special judge does not compile"
+    return opinions + [Opinion(None, reason)] * (len(asked) - len(opinions))
 
 
 def _question(case: Case, printed: bytes) -> bytes:

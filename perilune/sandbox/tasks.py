@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from perilune.sandbox.programs import Limits
 
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid")
@@ -134,6 +136,15 @@ def complete_program(task: Task, text: str) -> str:
     first = next((line for line in text.split("\n") if line.strip()), "")
     goes_on = first[:1] in {" ", "\t"}
     return task.prompt + ("" if goes_on or task.prompt.endswith("\n") else "\n") + text
+
+
+def lowered(limits: Limits, cpu_seconds: float | None, memory_mb: int | None) -> Limits:
+    """Limits with a problem's own, where those are lower."""
+    return replace(
+        limits,
+        cpu_seconds=min(limits.cpu_seconds, cpu_seconds or limits.cpu_seconds),
+        memory_mb=min(limits.memory_mb, memory_mb or limits.memory_mb),
+    )
 
 
 def _blank(task: Task) -> Task:

@@ -12,6 +12,7 @@ from perilune.evaluation.metrics import MetricsLog
 from perilune.evaluation.progress import Display
 from perilune.evaluation.report import write_report
 from perilune.rewards.pool import GradingPool
+from perilune.rewards.router import check_rewards_work
 from perilune.rl.checkpoint import prune_checkpoints, write_checkpoint
 from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
@@ -43,6 +44,7 @@ def run_pipeline(
     """
     train = tuple(load_problems(recipe.problems.train, "train"))
     heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
+    check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
     run = open_run(recipe, resume=resume, overwrite=overwrite)
     clock = Clock()
     with ExitStack() as stack:
