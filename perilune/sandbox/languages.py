@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from types import MappingProxyType
 
 from perilune.sandbox.programs import Language
 
-PYTHON = Language(name="python", source_name="main.py", run=(sys.executable, "-I", "{source}"))
+PYTHON = Language(name="python", source_name="main.py", run=None)
 CPP = Language(
     name="cpp",
     source_name="main.cpp",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
+
+from perilune.errors import SandboxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Limits:
     """File descriptors of each process."""
     file_bytes: int = 16 << 20
     """Of all temporary files together."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) > 0:
+                raise SandboxError(f"the limit {field.name} must be more than 0, not {getattr(self, field.name)}")
 
 
 class Ending(Enum):
@@ -90,17 +97,19 @@ class Submission:
 class Language:
     """How programs of a language are compiled and run, all inside the sandbox.
 
-    In both commands ``{source}`` stands for the path of the source file and ``{binary}`` for that of the compiled file.
+    In both commands ``{source}`` stands for the path of the source file, ``{binary}`` for that of the compiled file, and
+    ``{folder}`` for that of the run's folder.
     """
 
     name: str
     source_name: str
     """What the source file is called: ``main.cpp``."""
-    run: tuple[str, ...]
+    run: tuple[str, ...] | None
+    """None where the sandbox's own warm interpreter runs it, which is for Python alone."""
     compile: tuple[str, ...] | None = None
     """None where the source is run as it is."""
     compile_limits: Limits = Limits(cpu_seconds=20, wall_seconds=40, memory_mb=2048, processes=8, file_bytes=64 << 20)
     precompiled_header: str | None = None
     """A header that most programs include and that is compiled once: ``bits/stdc++.h``."""
     folders: tuple[str, ...] = ()
-    """Folders besides /usr that the commands read; programs can read all that is in them."""
+    """Folders besides the system's that its programs read, all that is in them; Python imports from them too."""

@@ -1,0 +1,188 @@
+"""The two ways to isolate a run, as a zygote uses them: made once, then prepared and cleaned for every run.
+
+Both are used on the zygote's side of the fork (``open_folder``, ``close_folder``, ``end_all``) and on the run's
+(``confine``, the last thing before the program starts).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
+
+from perilune.sandbox import kernel, landlock, namespaces, seccomp
+from perilune.sandbox.jobs import Job, Setup
+
+_FILES_AT_ONCE: Final = 4096
+
+
+class Isolation(Protocol):
+    """What the two modes have in common."""
+
+    folder: str
+    """Where a run's files are, as the run sees it; also its working folder and its home."""
+    other_processes: int | None
+    """What counts against RLIMIT_NPROC besides the program's own processes; None where its processes are counted by
+    the zygote, since the limit would count all processes of the user."""
+    kept_descriptors: int
+    """All descriptors from this one on are closed in a run."""
+    abi: int
+    """Landlock's version in use, 0 for none."""
+
+    def open_folder(self, job: Job) -> str:
+        """Make the run's empty folder, where it has one; returns the folder to run in."""
+
+    def close_folder(self) -> None:
+        """Remove it, with all that is in it."""
+
+    def confine(self, job: Job) -> list[int]:
+        """Give up every right, for good; called in the run itself. Returns descriptors for the zygote to have."""
+
+    def end_all(self, pid: int) -> None:
+        """Kill the run and all that came of it, called once; ProcessLookupError where nothing is left."""
+
+    def close(self) -> None:
+        """Remove what it keeps on the host."""
+
+
+def open_path(path: str) -> int:
+    """A descriptor that names a file and gives no access to it."""
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+
+class Namespaces:
+    """Mode A. Made in the first process of the new process namespace."""
+
+    folder = "/tmp"
+    kept_descriptors = namespaces.PYTHON_FD
+
+    def __init__(self, setup: Setup, mapped_root: bool) -> None:
+        folders = namespaces.readable_folders(setup.folders)
+        namespaces.build_root(folders, namespaces.package_folders(folders, kept=setup.folders))
+        namespaces.become_nobody(mapped_root)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of uid, which would clear it
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        self.other_processes = 1 if mapped_root else 2  # the zygote, and the process that waits for it
+        self.abi = landlock.abi() if setup.abi is None else min(setup.abi, landlock.abi())
+        self._rules = [(open_path("/"), landlock.READ), (open_path("/dev"), landlock.READ | landlock.WRITE_FILE)]
+        self._filter = seccomp.inner_filter()
+        kernel.install_filter(seccomp.outer_filter())
+
+    def open_folder(self, job: Job) -> str:
+        """Mount a new tmpfs."""
+        namespaces.fresh_tmp(job.folder_bytes, _FILES_AT_ONCE)
+        return self.folder
+
+    def close_folder(self) -> None:
+        """Unmount it: what was in it is gone with it."""
+        kernel.umount("/tmp")
+
+    def confine(self, job: Job) -> list[int]:
+        """Landlock where there is one, no capability, and the inner filter."""
+        if self.abi:
+            folder = open_path("/tmp")
+            rules = landlock.ruleset(self.abi, [*self._rules, (folder, landlock.ALL)])
+            landlock.restrict(rules)
+            os.close(rules)
+            os.close(folder)
+        kernel.set_capabilities(0)
+        kernel.install_filter(self._filter)
+        return []
+
+    def end_all(self, pid: int) -> None:
+        """Every process of the namespace but its first, which is the caller."""
+        os.kill(-1, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Nothing is left on the host."""
+
+
+class LandlockAlone:
+    """Mode B: in the host's namespaces, where containers deny new ones.
+
+    Programs see the host's file names, and can read what the system's and Python's folders hold, nothing else. They
+    write no files, except that compilers have a folder.
+    """
+
+    other_processes = None
+
+    def __init__(self, setup: Setup) -> None:
+        self.abi = landlock.abi() if setup.abi is None else min(setup.abi, landlock.abi())
+        if not self.abi:
+            raise OSError("Landlock is not in this kernel, or is off")
+        read = namespaces.readable_folders(setup.folders)
+        rules = list(_readable(read, namespaces.package_folders(read, kept=setup.folders)))
+        rules += [(open_path(f"/dev/{name}"), landlock.READ_FILE | landlock.WRITE_FILE) for name in namespaces.DEVICES]
+        rewritten = namespaces.keep_python_reachable()
+        self.kept_descriptors = namespaces.PYTHON_FD + rewritten
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(*[namespaces.NOBODY] * 3)
+            os.setresuid(*[namespaces.NOBODY] * 3)
+        kernel.drop_capability_bounds()
+        kernel.set_capabilities(0)
+        for option, value in (
+            (kernel.PR_SET_PDEATHSIG, signal.SIGKILL),
+            (kernel.PR_SET_CHILD_SUBREAPER, 1),
+            (kernel.PR_SET_DUMPABLE, 0),
+            (kernel.PR_SET_NO_NEW_PRIVS, 1),
+        ):
+            kernel.prctl(option, value)
+        self._base = tempfile.mkdtemp(prefix="perilune-sandbox-")
+        work = f"{self._base}/work"
+        os.mkdir(work, 0o700)  # noqa: PTH102
+        self.folder = f"{work}/run"
+        place = open_path(work)
+        self._reading = landlock.ruleset(self.abi, [*rules, (place, landlock.READ)])
+        self._writing = landlock.ruleset(self.abi, [*rules, (place, landlock.ALL)])
+        for descriptor, _ in [*rules, (place, 0)]:
+            os.close(descriptor)
+        kernel.install_filter(seccomp.outer_filter())
+
+    def open_folder(self, job: Job) -> str:
+        """Make an empty folder, where the job needs one."""
+        if not job.writes_files and all(word == "{binary}" for word in job.command or ()):
+            return self._base
+        os.mkdir(self.folder, 0o700)  # noqa: PTH102
+        return self.folder
+
+    def close_folder(self) -> None:
+        """Remove it, with all that is in it."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
+
+    def confine(self, job: Job) -> list[int]:
+        """Landlock, the inner filter, and a listener for the zygote that counts new processes."""
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        landlock.restrict(self._writing if job.writes_files else self._reading)
+        program = seccomp.inner_filter_alone(os.getpid())
+        return [kernel.install_filter(program, kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER)]
+
+    def end_all(self, pid: int) -> None:
+        """The run's process group, which nothing can leave."""
+        os.kill(pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Remove the folder of folders."""
+        shutil.rmtree(self._base, ignore_errors=True)
+
+
+def _readable(folders: Iterable[str], hidden: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Rules to read folders, around what is hidden below them: its names can be listed, and nothing of it be opened."""
+    apart = set(hidden)
+    for folder in folders:
+        if folder in apart:
+            continue
+        if not any(place.startswith(f"{folder}/") for place in apart):
+            yield open_path(folder), landlock.READ
+        else:
+            yield open_path(folder), landlock.READ_DIR
+            # Links need no rule: what counts is where they lead.
+            inside = [entry.path for entry in os.scandir(folder) if not entry.is_symlink()]
+            yield from _readable(inside, apart)
