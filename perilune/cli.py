@@ -163,7 +163,8 @@ def _sandbox_serve(options: argparse.Namespace) -> int:
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise BackendUnavailable(f"the sandbox service needs {', '.join(missing)}: pip install 'perilune[service]'")
-    from perilune.sandbox.service import TOKEN_VARIABLE, ServiceSettings, serve
+    from perilune.sandbox.client import TOKEN_VARIABLE
+    from perilune.sandbox.service import ServiceSettings, serve
 
     settings = ServiceSettings(workers=options.workers, queue=options.queue)
     serve(options.host, options.port, settings, os.environ.get(TOKEN_VARIABLE), options.isolation)

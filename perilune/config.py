@@ -130,8 +130,8 @@ class CodeRewardConfig(Section):
     """How programs are isolated where the sandbox is our own; auto takes the strongest that works here."""
     cpu_seconds: PositiveFloat = 4.0
     """CPU time of each test case, or of all calls of a function; a problem's own limit may lower it."""
-    wall_seconds: PositiveFloat = 8.0
-    """Wall time of the same."""
+    wall_seconds: PositiveFloat = 12.0
+    """Wall time of the same; generous, for a busy machine makes a right program wait for its turn."""
     memory_mb: PositiveInt = 512
     """Memory of the same, in MiB; a problem's own limit may lower it."""
     total_seconds: PositiveFloat = 20.0

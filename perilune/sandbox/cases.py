@@ -16,7 +16,7 @@ from perilune.config import CasesConfig
 from perilune.sandbox.checkers import difference
 from perilune.sandbox.consensus import vote
 from perilune.sandbox.cyaron import generator_program
-from perilune.sandbox.programs import Ending, Language, Limits, Program, Run
+from perilune.sandbox.programs import Ending, Limits, Program, Run
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import Case, Checker, StdioTask, lowered
 from perilune.sandbox.verdicts import told
@@ -92,8 +92,7 @@ class CaseMaker:
     """Makes the cases of one problem after another.
 
     Args:
-        sandbox: knows the generators' language; open.
-        language: of the generators, from :func:`perilune.sandbox.cyaron.generator_language`.
+        sandbox: open, and knows :func:`perilune.sandbox.cyaron.generator_language`.
         config: how many, and how much agreement.
         limits: of generators, validators and submissions; a problem's own apply to its submissions.
         workers: submissions run at once.
@@ -101,7 +100,6 @@ class CaseMaker:
     """
 
     sandbox: Sandbox
-    language: Language
     config: CasesConfig = field(default_factory=CasesConfig)
     limits: Limits = field(default_factory=Limits)
     workers: int = 2
@@ -135,7 +133,7 @@ class CaseMaker:
 
     def _inputs(self, problem: SolvedProblem, generator: str) -> list[bytes]:
         """Different valid inputs, in the order of their cases."""
-        program = generator_program(self.language, generator)
+        program = generator_program(generator)
         numbers = [f"{number}\n".encode() for number in range(1, self.config.cases + 1)]
         first, second = (self._run(program, numbers, self.limits) for _ in range(2))
         changed = [k for k, (a, b) in enumerate(zip(first, second, strict=True), 1) if _changed(a, b)]

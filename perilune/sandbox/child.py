@@ -1,4 +1,4 @@
-"""What a freshly forked run does to itself before it is the program: limits, rights, filters; then Python's own start.
+"""What a run does to itself before it is the program: descriptors, limits, the command; and Python's own start.
 
 Nothing in this process is worth reading or changing: it holds no descriptor but the run's own, its results are taken
 from the outside, and it is gone after the run.
@@ -8,40 +8,48 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import io
 import os
 import resource
-import signal
+import struct
 import sys
 import types
 from collections.abc import Callable
+from typing import Final
 
+from perilune.sandbox.calls import Call
 from perilune.sandbox.jobs import Job
 from perilune.sandbox.namespaces import PYTHON_FD
 
-SOURCE_FD = 3
-ATTACHED_FD = 4
-PRODUCT = "program"
+SOURCE_FD: Final = 3
+ATTACHED_FD: Final = 4
+PRODUCT: Final = "program"
 """What a compiled file is called inside the sandbox."""
-_STACK_BYTES = 128 << 20
-_EXECUTED_BYTES = 16 << 20  # of address space for a program's own text and libraries, beyond its limit
-_CANNOT_EXECUTE = 127
+_O_CLOEXEC: Final = os.O_CLOEXEC
+_AT_EMPTY_PATH: Final = 0x1000
+_STACK_BYTES: Final = 128 << 20
+_EXECUTED_BYTES: Final = 16 << 20  # of address space for a program's own text and libraries, beyond its limit
+_ALL_DESCRIPTORS: Final = 0xFFFFFFFF
+_MAIN: Final = types.ModuleType("__main__")
 
 
-def take_descriptors(descriptors: list[int]) -> None:
-    """stdin, stdout, stderr, the source and what is attached become 0 to 4."""
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number, inheritable=number < SOURCE_FD)
+def take_descriptors(descriptors: list[int]) -> list[Call]:
+    """stdin, stdout, stderr, the source and what is attached become 0 to 4; those that a program needs stay open."""
+    return [
+        ("dup3", descriptor, number, _O_CLOEXEC if number >= SOURCE_FD else 0)
+        for number, descriptor in enumerate(descriptors)
+    ]
 
 
-def drop_descriptors(own: int, kept: int) -> None:
+def drop_descriptors(own: int, kept: int) -> list[Call]:
     """Close all that are not the run's own, nor the library's."""
-    os.closerange(own, PYTHON_FD)
-    os.closerange(kept, 1 << 16)
+    between: list[Call] = [("close_range", own, PYTHON_FD - 1, 0)] if own < PYTHON_FD else []
+    return [*between, ("close_range", kept, _ALL_DESCRIPTORS, 0)]
 
 
-def limit_resources(job: Job, zygote_bytes: int, other_processes: int | None) -> None:
+def limit_resources(job: Job, zygote_bytes: int, other_processes: int | None) -> list[Call]:
     """Set the kernel's limits.
 
     Args:
@@ -51,30 +59,27 @@ def limit_resources(job: Job, zygote_bytes: int, other_processes: int | None) ->
             in another way.
     """
     own = zygote_bytes if job.command is None else _EXECUTED_BYTES
-    _limit(resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + 1)
-    _limit(resource.RLIMIT_FSIZE, job.file_bytes)
-    _limit(resource.RLIMIT_NOFILE, job.open_files)
-    if other_processes is not None:
-        _limit(resource.RLIMIT_NPROC, job.processes + other_processes)
-    _limit(resource.RLIMIT_STACK, _STACK_BYTES)
+    limits = [
+        (resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + 1),
+        (resource.RLIMIT_FSIZE, job.file_bytes, job.file_bytes),
+        (resource.RLIMIT_NOFILE, job.open_files, job.open_files),
+        (resource.RLIMIT_STACK, _STACK_BYTES, _STACK_BYTES),
+        (resource.RLIMIT_SIGPENDING, 256, 256),
+        (resource.RLIMIT_AS, own + job.memory_bytes, own + job.memory_bytes),
+    ]
     for name in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_RTPRIO):
-        _limit(name, 0)
-    _limit(resource.RLIMIT_SIGPENDING, 256)
-    _limit(resource.RLIMIT_AS, own + job.memory_bytes)
+        limits.append((name, 0, 0))
+    if other_processes is not None:
+        most = job.processes + other_processes
+        limits.append((resource.RLIMIT_NPROC, most, most))
+    return [("prlimit64", 0, name, _limit(name, soft, hard), None) for name, soft, hard in limits]
 
 
-def _limit(name: int, soft: int, hard: int | None = None) -> None:
+def _limit(name: int, soft: int, hard: int) -> bytes:
     _, highest = resource.getrlimit(name)
-    most = soft if hard is None else hard
     if highest != resource.RLIM_INFINITY:
-        soft, most = min(soft, highest), min(most, highest)
-    resource.setrlimit(name, (soft, most))
-
-
-def default_signals() -> None:
-    """No handler and nothing ignored, as after a login; a file that grows too long ends the program."""
-    for name in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(name, signal.SIG_DFL)
+        soft, hard = min(soft, highest), min(hard, highest)
+    return struct.pack("=QQ", soft, hard)
 
 
 def filled_in(part: str, source_name: str, folder: str) -> str:
@@ -83,18 +88,27 @@ def filled_in(part: str, source_name: str, folder: str) -> str:
     return named.replace("{folder}", folder)
 
 
-def execute(job: Job, folder: str) -> None:
-    """Become the command of the job; returns never."""
+def execution(job: Job, folder: str) -> list[Call]:
+    """Become the command of the job."""
     assert job.command is not None
-    command = [filled_in(part, job.source_name, folder) for part in job.command]
-    try:
-        if job.command[0] == "{binary}":
-            os.execve(ATTACHED_FD, [PRODUCT, *command[1:]], os.environ)
-        os.execvp(command[0], command)
-    except OSError as error:
-        os.write(2, f"cannot execute {command[0]}: {error.strerror}\n".encode())
-    finally:
-        os._exit(_CANNOT_EXECUTE)
+    words = [filled_in(part, job.source_name, folder) for part in job.command]
+    arguments = _strings(words)
+    environment = _strings([f"{name}={value}" for name, value in os.environ.items()])
+    if job.command[0] == "{binary}":
+        return [("execveat", ATTACHED_FD, b"", arguments, environment, _AT_EMPTY_PATH)]
+    return [("execve", _find(words[0]).encode(), arguments, environment)]
+
+
+def _strings(words: list[str]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * (len(words) + 1))(*[word.encode() for word in words], None)
+
+
+def _find(name: str) -> str:
+    """Where a command is, which is looked for as a shell does."""
+    if "/" in name:
+        return name
+    paths = [f"{folder}/{name}" for folder in os.environ["PATH"].split(":")]
+    return next((path for path in paths if os.access(path, os.X_OK)), name)
 
 
 def run_python(file_name: str) -> None:
@@ -110,25 +124,22 @@ def run_python(file_name: str) -> None:
 
 def _execute_source(file_name: str) -> None:
     source = _read_all(SOURCE_FD)
-    sys.stdin = sys.__stdin__ = _text(0, "r")
-    sys.stdout = sys.__stdout__ = _text(1, "w")
-    sys.stderr = sys.__stderr__ = _text(2, "w")
+    os.close(SOURCE_FD)
     sys.argv = [file_name]
-    for name in [name for name in sys.modules if name.partition(".")[0] == "perilune"]:
-        del sys.modules[name]
-    main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=file_name, __builtins__=__builtins__)
-    sys.modules["__main__"] = main
+    _MAIN.__dict__.update(__file__=file_name, __builtins__=__builtins__)
     gc.enable()
     # Its frames come on top of ours, and it should be able to nest as deeply as in an interpreter of its own.
     sys.setrecursionlimit(sys.getrecursionlimit() + 16)
-    exec(compile(source, file_name, "exec", dont_inherit=True), main.__dict__)  # noqa: S102 (what all this is for)
+    exec(compile(source, file_name, "exec", dont_inherit=True), _MAIN.__dict__)
 
 
 def _read_all(descriptor: int) -> bytes:
-    with open(descriptor, "rb") as source:  # noqa: PTH123 (a descriptor has no path)
-        source.seek(0)
-        return source.read()
+    parts: list[bytes] = []
+    size = os.fstat(descriptor).st_size
+    while size > 0 and (part := os.pread(descriptor, size, sum(map(len, parts)))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def _text(descriptor: int, mode: str) -> io.TextIOWrapper:
@@ -184,10 +195,20 @@ def _flush(code: int) -> int:
 
 
 def warm_up() -> None:
-    """Import what most programs import, so that a run need not."""
+    """Import what most programs import, so that a run need not, and open what they print to."""
     names = """bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions functools
     heapq io itertools json math operator os queue random re statistics string struct sys textwrap threading time
     traceback typing linecache tokenize""".split()
     for name in names:
         with contextlib.suppress(ImportError):
             __import__(name)
+    sys.stdin = sys.__stdin__ = _text(0, "r")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text(1, "w")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(2, "w")  # type: ignore[misc]
+
+
+def forget_the_package() -> None:
+    """Leave nothing in ``sys.modules`` that Python does not have by itself."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "perilune"]:
+        del sys.modules[name]
+    sys.modules["__main__"] = _MAIN

@@ -102,19 +102,16 @@ def generator_language() -> Iterator[Language]:
         yield replace(python, name=GENERATOR, folders=(*python.folders, folder))
 
 
-def generator_program(language: Language, source: str) -> Program:
-    """A generator as it is run: CYaRon at hand, and random numbers seeded by the number of its case."""
-    return Program(language.name, _SEEDED.format(library=language.folders[-1], source=source))
+def generator_program(source: str) -> Program:
+    """A generator as it is run: its random numbers are seeded by the number of its case."""
+    return Program(GENERATOR, _SEEDED.format(source=source))
 
 
-# Strings are hashed differently from run to run, so that a generator that depends on their order is found out by its
-# second run.
 _SEEDED = """\
 import io
 import random
 import sys
 
-sys.path.insert(0, {library!r})
 given = sys.stdin.read()
 sys.stdin = io.StringIO(given)
 random.seed(int(given))

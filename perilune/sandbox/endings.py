@@ -20,6 +20,8 @@ _OUT_OF_MEMORY: Final = re.compile(
     rb"|out of memory allocating"
 )
 _NEAR_THE_LIMIT: Final = 0.9
+_ZYGOTE_KB: Final = 16 << 10
+"""About what every run starts with, and what the limit does not count."""
 
 
 def ending_of(result: Result, stdout_bytes: int, stderr_bytes: int, stderr_end: bytes, limits: Limits) -> Ending:
@@ -42,7 +44,7 @@ def ending_of(result: Result, stdout_bytes: int, stderr_bytes: int, stderr_end: 
         return Ending.WALL_TIME
     if result.exit_code == 0:
         return Ending.EXITED
-    near = result.peak_memory_kb > _NEAR_THE_LIMIT * limits.memory_mb * 1024
+    near = result.peak_memory_kb - _ZYGOTE_KB > _NEAR_THE_LIMIT * limits.memory_mb * 1024
     if near or _OUT_OF_MEMORY.search(stderr_end[-_LAST_WORDS:]):
         return Ending.MEMORY
     return Ending.KILLED if result.signal is not None else Ending.EXITED

@@ -1,7 +1,6 @@
 """The two ways to isolate a run, as a zygote uses them: made once, then prepared and cleaned for every run.
 
-Both are used on the zygote's side of the fork (``open_folder``, ``close_folder``, ``end_all``) and on the run's
-(``confine``, the last thing before the program starts).
+Most is done on the zygote's side of a fork; what a run does to itself is laid out there too, as system calls.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from perilune.sandbox import kernel, landlock, namespaces, seccomp
+from perilune.sandbox.calls import Call
 from perilune.sandbox.jobs import Job, Setup
 
 _FILES_AT_ONCE: Final = 4096
@@ -28,6 +28,8 @@ class Isolation(Protocol):
     other_processes: int | None
     """What counts against RLIMIT_NPROC besides the program's own processes; None where its processes are counted by
     the zygote, since the limit would count all processes of the user."""
+    spawns: bool
+    """Whether a run needs no more than system calls that are known before it starts."""
     kept_descriptors: int
     """All descriptors from this one on are closed in a run."""
     abi: int
@@ -39,8 +41,11 @@ class Isolation(Protocol):
     def close_folder(self) -> None:
         """Remove it, with all that is in it."""
 
-    def confine(self, job: Job) -> list[int]:
-        """Give up every right, for good; called in the run itself. Returns descriptors for the zygote to have."""
+    def confinement(self, job: Job) -> list[Call]:
+        """What a run does to give up its rights."""
+
+    def last_filter(self) -> list[int]:
+        """What a run does after that, if anything; returns descriptors for the zygote to have."""
 
     def end_all(self, pid: int) -> None:
         """Kill the run and all that came of it, called once; ProcessLookupError where nothing is left."""
@@ -58,6 +63,7 @@ class Namespaces:
     """Mode A. Made in the first process of the new process namespace."""
 
     folder = "/tmp"
+    spawns = True
     kept_descriptors = namespaces.PYTHON_FD
 
     def __init__(self, setup: Setup, mapped_root: bool) -> None:
@@ -70,8 +76,9 @@ class Namespaces:
         self.other_processes = 1 if mapped_root else 2  # the zygote, and the process that waits for it
         self.abi = landlock.abi() if setup.abi is None else min(setup.abi, landlock.abi())
         self._rules = [(open_path("/"), landlock.READ), (open_path("/dev"), landlock.READ | landlock.WRITE_FILE)]
-        self._filter = seccomp.inner_filter()
-        kernel.install_filter(seccomp.outer_filter())
+        self._folder_rules: int | None = None  # of the present run
+        self._filter = kernel.Filter(seccomp.inner_filter())
+        kernel.Filter(seccomp.outer_filter()).install_now()
 
     def open_folder(self, job: Job) -> str:
         """Mount a new tmpfs."""
@@ -82,17 +89,24 @@ class Namespaces:
         """Unmount it: what was in it is gone with it."""
         kernel.umount("/tmp")
 
-    def confine(self, job: Job) -> list[int]:
+    def confinement(self, job: Job) -> list[Call]:
         """Landlock where there is one, no capability, and the inner filter."""
+        landlocked: list[Call] = []
         if self.abi:
             folder = open_path("/tmp")
-            rules = landlock.ruleset(self.abi, [*self._rules, (folder, landlock.ALL)])
-            landlock.restrict(rules)
-            os.close(rules)
+            self._close_rules()
+            self._folder_rules = landlock.ruleset(self.abi, [*self._rules, (folder, landlock.ALL)])
             os.close(folder)
-        kernel.set_capabilities(0)
-        kernel.install_filter(self._filter)
+            landlocked = [("landlock_restrict_self", self._folder_rules, 0)]
+        return [*landlocked, ("capset", *kernel.NO_CAPABILITIES), self._filter.install()]
+
+    def last_filter(self) -> list[int]:
+        """Nothing is left to do."""
         return []
+
+    def _close_rules(self) -> None:
+        if self._folder_rules is not None:
+            os.close(self._folder_rules)
 
     def end_all(self, pid: int) -> None:
         """Every process of the namespace but its first, which is the caller."""
@@ -110,6 +124,7 @@ class LandlockAlone:
     """
 
     other_processes = None
+    spawns = False
 
     def __init__(self, setup: Setup) -> None:
         self.abi = landlock.abi() if setup.abi is None else min(setup.abi, landlock.abi())
@@ -142,7 +157,7 @@ class LandlockAlone:
         self._writing = landlock.ruleset(self.abi, [*rules, (place, landlock.ALL)])
         for descriptor, _ in [*rules, (place, 0)]:
             os.close(descriptor)
-        kernel.install_filter(seccomp.outer_filter())
+        kernel.Filter(seccomp.outer_filter()).install_now()
 
     def open_folder(self, job: Job) -> str:
         """Make an empty folder, where the job needs one."""
@@ -156,12 +171,15 @@ class LandlockAlone:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder)
 
-    def confine(self, job: Job) -> list[int]:
-        """Landlock, the inner filter, and a listener for the zygote that counts new processes."""
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        landlock.restrict(self._writing if job.writes_files else self._reading)
-        program = seccomp.inner_filter_alone(os.getpid())
-        return [kernel.install_filter(program, kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER)]
+    def confinement(self, job: Job) -> list[Call]:
+        """Landlock, and an end with the zygote's."""
+        rules = self._writing if job.writes_files else self._reading
+        return [("prctl", kernel.PR_SET_PDEATHSIG, signal.SIGKILL), ("landlock_restrict_self", rules, 0)]
+
+    def last_filter(self) -> list[int]:
+        """The inner filter, which knows the run's pid, and a listener for the zygote, which counts new processes."""
+        program = kernel.Filter(seccomp.inner_filter_alone(os.getpid()))
+        return [program.install_now(kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER)]
 
     def end_all(self, pid: int) -> None:
         """The run's process group, which nothing can leave."""

@@ -6,11 +6,10 @@ Each function raises OSError, with the name of the call, where the kernel refuse
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
 from typing import Final
 
-from perilune.sandbox.syscall_numbers import NUMBERS
+from perilune.sandbox.calls import Call, Calls
 
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWCGROUP: Final = 0x02000000
@@ -51,21 +50,13 @@ _HIGHEST_CAPABILITY = 63
 SECCOMP_SET_MODE_FILTER: Final = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER: Final = 8
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-def _check(result: int, call: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{call}: {os.strerror(number)}")
-    return result
+NO_CAPABILITIES: Final = (struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+"""Arguments of capset."""
 
 
 def syscall(name: str, *arguments: int | bytes | None) -> int:
     """Any system call of the table, with integers and byte strings for arguments."""
-    values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    return _check(_libc.syscall(ctypes.c_long(NUMBERS[name]), *values), name)
+    return Calls([(name, *arguments)]).make()
 
 
 def unshare(flags: int) -> None:
@@ -134,8 +125,17 @@ def drop_capability_bounds() -> None:
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
 
 
-def install_filter(program: bytes, flags: int = 0) -> int:
-    """Install a seccomp filter, given as BPF instructions; returns a listener where the flags ask for one, else 0."""
-    code = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    return syscall("seccomp", SECCOMP_SET_MODE_FILTER, flags, header)
+class Filter:
+    """A seccomp filter, given as BPF instructions."""
+
+    def __init__(self, program: bytes) -> None:
+        self._code = ctypes.create_string_buffer(program, len(program))
+        self._header = struct.pack("@HP", len(program) // 8, ctypes.addressof(self._code))
+
+    def install(self, flags: int = 0) -> Call:
+        """The call that installs it, which gives a listener where the flags ask for one."""
+        return ("seccomp", SECCOMP_SET_MODE_FILTER, flags, self._header)
+
+    def install_now(self, flags: int = 0) -> int:
+        """Make that call."""
+        return Calls([self.install(flags)]).make()

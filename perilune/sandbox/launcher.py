@@ -94,6 +94,7 @@ def _be_zygote(control: socket.socket, setup: Setup, mapped_root: bool) -> NoRet
         os.environ.update(PATH="/usr/local/bin:/usr/bin:/bin", LANG="C.UTF-8", HOME=isolation.folder)
         os.environ.update(TMPDIR=isolation.folder, PYTHONHASHSEED="0")
         zygote = Zygote(control, isolation, size + _MARGIN_BYTES)
+        child.forget_the_package()
         control.send(f"ready {isolation.abi} {isolation.folder}".encode())
     except (OSError, ValueError) as error:
         control.send(f"cannot isolate: {error}".encode())

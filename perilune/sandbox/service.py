@@ -21,7 +21,8 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, TypeVar
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -138,6 +139,11 @@ def create_app(sandbox: Sandbox, settings: ServiceSettings, token: str | None = 
     desk = _Desk(sandbox, settings)
     app = FastAPI(title="Perilune sandbox", summary="Runs and judges untrusted programs.", redoc_url=None)
 
+    @app.exception_handler(SandboxError)
+    async def refuse(request: Request, error: SandboxError) -> JSONResponse:
+        """What the sandbox refuses, such as a language that it does not know, is the request's fault."""
+        return JSONResponse({"detail": str(error)}, 422)
+
     @app.post("/v1/run")
     async def run(request: RunRequest) -> SubmissionAnswer:
         """Run a program once for each input."""
@@ -193,11 +199,8 @@ class _Desk:
         self.metrics = ServiceMetrics(self.slots)
 
     async def work(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Call a function in a thread as soon as one is free; what the sandbox refuses is the request's fault."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
-        except SandboxError as error:
-            raise HTTPException(422, str(error)) from None
+        """Call a function in a thread as soon as one is free."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def judge(self, request: JudgeRequest) -> Judgement:
         """One judgement, within the service's limits."""

@@ -133,9 +133,17 @@ def complete_program(task: Task, text: str) -> str:
     """
     if isinstance(task, StdioTask) or not task.prompt:
         return text
+    prompt = task.prompt if task.prompt.endswith("\n") else f"{task.prompt}\n"
     first = next((line for line in text.split("\n") if line.strip()), "")
-    goes_on = first[:1] in {" ", "\t"}
-    return task.prompt + ("" if goes_on or task.prompt.endswith("\n") else "\n") + text
+    if first[:1] in {" ", "\t"}:
+        return prompt + text
+    # A signature without a docstring is no module by itself.
+    return prompt + (f"{_body_indent(prompt)}pass\n" if prompt.rstrip().endswith(":") else "") + text
+
+
+def _body_indent(prompt: str) -> str:
+    last = prompt.rstrip().rpartition("\n")[2]
+    return last[: len(last) - len(last.lstrip())] + "    "
 
 
 def lowered(limits: Limits, cpu_seconds: float | None, memory_mb: int | None) -> Limits:

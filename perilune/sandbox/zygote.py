@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from perilune.sandbox import child, task_counter
+from perilune.sandbox.calls import CANNOT, Call, Calls, Spawner
 from perilune.sandbox.isolation import Isolation
 from perilune.sandbox.jobs import STOP_REASONS, Job, Result, StopReason
 
@@ -43,6 +44,9 @@ class Zygote:
         self._size_bytes = size_bytes
         self._heard, self._spoken = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._heard.setblocking(False)
+        self._spawner: Spawner | None = None
+        with contextlib.suppress(OSError):
+            self._spawner = Spawner()
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -70,10 +74,15 @@ class Zygote:
         os._exit(0)
 
     def _run(self, job: Job, folder: str, descriptors: list[int]) -> Result:
+        calls = [
+            ("setsid",),
+            *child.take_descriptors(descriptors),
+            ("chdir", folder.encode()),
+            *child.limit_resources(job, self._size_bytes, self._isolation.other_processes),
+            *self._isolation.confinement(job),
+        ]
         begun = time.monotonic()
-        pid = os.fork()
-        if pid == 0:
-            self._become_run(job, folder, descriptors)
+        pid = self._start(job, folder, calls, len(descriptors))
         watch = _Watch(job, self._control, self._heard, self._isolation)
         stopped = watch.until_end(pid, begun + job.wall_seconds)
         result = self._end(pid, stopped, time.monotonic() - begun)
@@ -87,22 +96,36 @@ class Zygote:
             return replace(result, product_bytes=size)
         return result
 
-    def _become_run(self, job: Job, folder: str, descriptors: list[int]) -> NoReturn:
+    def _start(self, job: Job, folder: str, calls: list[Call], own: int) -> int:
+        """Start the run; returns its pid."""
+        rest = child.drop_descriptors(own, self._isolation.kept_descriptors)
+        if job.command is not None:
+            rest += child.execution(job, folder)
+        if self._isolation.spawns:
+            # Said once nothing but the rest can happen, and heard by nobody but this process.
+            calls += [("write", self._spoken.fileno(), _CONFINED, len(_CONFINED)), *rest]
+            if self._spawner is not None and job.command is not None:
+                return self._spawner.spawn(Calls(calls))
+            rest = []
+        first, second = Calls(calls), Calls(rest)
+        pid = os.fork()
+        if pid == 0:
+            self._become_run(job, first, second)
+        return pid
+
+    def _become_run(self, job: Job, calls: Calls, rest: Calls) -> NoReturn:
         try:
-            os.setsid()
-            child.take_descriptors(descriptors)
-            os.chdir(folder)
-            child.default_signals()
-            child.limit_resources(job, self._size_bytes, self._isolation.other_processes)
-            listeners = self._isolation.confine(job)
-            socket.send_fds(self._spoken, [_CONFINED], listeners)
-            child.drop_descriptors(len(descriptors), self._isolation.kept_descriptors)
+            calls.make()
+            if not self._isolation.spawns:
+                socket.send_fds(self._spoken, [_CONFINED], self._isolation.last_filter())
         except BaseException as error:
-            self._spoken.send(f"cannot confine a run: {error!r}".encode())
-            os._exit(1)
-        if job.command is None:
+            with contextlib.suppress(OSError):
+                self._spoken.send(f"cannot confine a run: {error!r}".encode())
+            os._exit(CANNOT)
+        with contextlib.suppress(OSError):
+            rest.make()
             child.run_python(job.source_name)
-        child.execute(job, folder)
+        os._exit(CANNOT)
 
     def _end(self, pid: int, stopped: StopReason | None, wall_seconds: float) -> Result:
         """Kill what is left of a run, and add up what its processes used."""

@@ -50,7 +50,7 @@ def make_cases(recipe: Recipe, path: Path, output: Path, build: Build, *, quiet:
         isolation, languages = recipe.rewards.code.isolation, {**LANGUAGES, GENERATOR: language}
         with Sandbox(workers=config.workers, mode=isolation, languages=languages) as sandbox:
             written = _written(recipe, problems, build, display)
-            maker = CaseMaker(sandbox, language, config, limits, config.workers, recipe.seed)
+            maker = CaseMaker(sandbox, config, limits, config.workers, recipe.seed)
             output.parent.mkdir(parents=True, exist_ok=True)
             with output.open("w", encoding="utf-8") as file, display.task("test cases", len(problems)) as progress:
                 for problem in problems:

@@ -42,5 +42,7 @@ def test_what_is_no_task_says_why(text: str, reason: str) -> None:
 def test_a_response_completes_the_prompt_or_stands_after_it() -> None:
     assert complete_program(FUNCTION, "    return 2 * x\n") == "def double(x):\n    return 2 * x\n"
     whole = "\n# mine\ndef double(x):\n    return x + x\n"
-    assert complete_program(FUNCTION, whole) == f"def double(x):\n{whole}"
+    assert complete_program(FUNCTION, whole) == f"def double(x):\n    pass\n{whole}"
+    documented = FunctionTask("double", "…", prompt='def double(x):\n    """Twice."""')
+    assert complete_program(documented, "double = abs") == f"{documented.prompt}\ndouble = abs"
     assert complete_program(STDIO, "print(1)") == "print(1)"

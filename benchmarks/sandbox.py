@@ -1,0 +1,255 @@
+"""Judge runs in the sandbox against naive ``subprocess.run`` without isolation, and against a bare fork; all in one run.
+
+Two workers here, two threads there; the ways take turns in short rounds, so that a machine that is busy for a while is
+busy for all of them, and medians over the rounds are compared. Usage:
+
+    python benchmarks/sandbox.py [--rounds 9] [--runs 100] [--mode namespaces]
+    python benchmarks/sandbox.py --soak [--judgements 2000] [--threads 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from perilune.sandbox import child, process_tree
+from perilune.sandbox.jobs import Setup
+from perilune.sandbox.memory_files import memory_file, read_from
+from perilune.sandbox.programs import Ending, Limits, Program
+from perilune.sandbox.sandbox import Sandbox
+from perilune.sandbox.worker import Worker
+
+THREADS = 2
+CONTAINERS_PER_SECOND_AND_CORE = 7.5  # of the paper
+PYTHON_SOURCE = """import sys
+from collections import Counter
+n = int(input())
+numbers = list(map(int, sys.stdin.readline().split()))
+counts = Counter(numbers)
+print(sum(numbers), max(numbers), counts.most_common(1)[0][1], len(numbers) == n)
+"""
+CPP_SOURCE = """#include <bits/stdc++.h>
+int main() {
+    long long n, total = 0, x; std::cin >> n; std::map<long long, int> counts;
+    for (int i = 0; i < n; ++i) { std::cin >> x; total += x; ++counts[x]; }
+    std::cout << total << " " << counts.rbegin()->first << " " << counts.size() << std::endl;
+}
+"""
+INPUT = b"50\n" + b" ".join(str(i * 7919 % 101).encode() for i in range(50)) + b"\n"
+
+
+def rate(one: Callable[[], bytes], runs: int, expected: bytes) -> float:
+    """Runs a second from two threads; every answer is looked at."""
+
+    def some(_: int) -> None:
+        for _ in range(runs // THREADS):
+            assert one() == expected
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(some, range(THREADS)))
+    return runs / (time.perf_counter() - begun)
+
+
+def in_sandbox(sandbox: Sandbox, program: Program) -> Callable[[], bytes]:
+    def one() -> bytes:
+        return sandbox.run(program, [INPUT]).runs[0].stdout
+
+    return one
+
+
+def naively(command: list[str]) -> Callable[[], bytes]:
+    def one() -> bytes:
+        return subprocess.run(command, input=INPUT, capture_output=True, check=True).stdout
+
+    return one
+
+
+class BareForks:
+    """The floor: processes that fork the program for every run and do nothing else, one for each thread.
+
+    Python is forked from a warm interpreter; other programs are forked and executed.
+    """
+
+    def __init__(self, source: bytes, command: list[str] | None) -> None:
+        self._local = threading.local()
+        self._source = source
+        self._command = command
+
+    def __call__(self) -> bytes:
+        if not hasattr(self._local, "pipes"):
+            boot = f"import sys; sys.path.append({str(Path(__file__).parent.parent)!r}); "
+            boot += f"sys.path.append({str(Path(__file__).parent)!r}); import sandbox; sandbox.serve_forks()"
+            command = [sys.executable, "-X", "utf8", "-c", boot, *(self._command or [])]
+            self._local.pipes = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        pipes = self._local.pipes
+        with memory_file(INPUT) as stdin, memory_file() as stdout, memory_file(self._source) as source:
+            own = f"/proc/{os.getpid()}/fd"
+            pipes.stdin.write(f"{own}/{stdin} {own}/{stdout} {own}/{source}\n".encode())
+            pipes.stdin.flush()
+            assert pipes.stdout.readline() == b"done\n"
+            return read_from(stdout, 1 << 20)
+
+
+def serve_forks() -> None:
+    """In a process of its own: fork for each line."""
+    child.warm_up()
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            stdin, stdout, source = line.split()
+            os.dup2(os.open(stdin, os.O_RDONLY), 0)
+            os.dup2(os.open(stdout, os.O_WRONLY), 1)
+            if sys.argv[1:]:
+                os.execv(sys.argv[1], sys.argv[1:])
+            os.dup2(os.open(source, os.O_RDONLY), child.SOURCE_FD)
+            child.run_python("main.py")
+        os.waitpid(pid, 0)
+        os.write(1, b"done\n")
+
+
+def compare(title: str, ways: dict[str, Callable[[], bytes]], runs: int, rounds: int) -> None:
+    answers = {name: one() for name, one in ways.items()}
+    (expected,) = set(answers.values())
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, one in ways.items():
+            rates[name].append(rate(one, runs, expected))
+    ours, naive, floor = (statistics.median(rates[name]) for name in ("sandbox", "subprocess.run", "bare fork"))
+    print(f"{title}: {ours:.0f} runs/s in the sandbox, {naive:.0f} with subprocess.run, {floor:.0f} bare forks")
+    print(f"  {ours / naive:.2f} x subprocess.run, {ours / floor:.0%} of the floor; medians of {rounds} rounds of {runs}")
+
+
+def start_rate(sandbox: Sandbox, count: int) -> None:
+    """Sandboxes a second and core: one core's worth of CPU time, whatever else the machine does."""
+    setup = Setup(sandbox.mode)
+    begun, before = time.perf_counter(), _cpu_seconds()
+    for _ in range(count):
+        Worker(setup).close()
+    cpu, wall = (_cpu_seconds() - before) / count, (time.perf_counter() - begun) / count
+    print(f"sandboxes started from nothing: {1 / wall:.1f}/s one after the other, {1 / cpu:.1f} per second of CPU time")
+    print(f"  (the paper's containers: {CONTAINERS_PER_SECOND_AND_CORE} per second and core)")
+
+
+def _cpu_seconds() -> float:
+    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+
+
+def compile_times(sandbox: Sandbox, repeats: int, folder: Path) -> None:
+    ours, naive = [], []
+    sandbox.run(Program("cpp", CPP_SOURCE + "// header\n"), [INPUT])
+    for index in range(repeats):
+        source = f"{CPP_SOURCE}// {index} {time.time()}\n"
+        begun = time.perf_counter()
+        assert sandbox.run(Program("cpp", source), []).compiled
+        ours.append(time.perf_counter() - begun)
+        (folder / "one.cpp").write_text(source)
+        begun = time.perf_counter()
+        subprocess.run(["g++", "-std=gnu++17", "-O2", "-pipe", "-o", folder / "one", folder / "one.cpp"], check=True)
+        naive.append(time.perf_counter() - begun)
+    print(f"C++ compilation: {statistics.median(ours):.2f} s in the sandbox, {statistics.median(naive):.2f} s plain g++")
+
+
+HOSTILE: dict[str, tuple[str, set[Ending]]] = {
+    "fork bomb": ("import os\nwhile 1:\n try: os.fork()\n except OSError: pass", {Ending.CPU_TIME, Ending.WALL_TIME}),
+    "memory": ("x = [bytearray(1 << 26) for _ in range(1000)]", {Ending.MEMORY}),
+    "endless": ("while True: pass", {Ending.CPU_TIME, Ending.WALL_TIME}),
+    "output": ("import sys\nwhile True: sys.stdout.write('x' * 65536)", {Ending.OUTPUT}),
+    "killing": ("import os\nfor s in (2, 9, 15, 19):\n os.kill(os.getppid(), s)", {Ending.EXITED}),
+    "daemon": ("import os, time\nif os.fork() == 0: time.sleep(99)", {Ending.EXITED}),
+    "files": ("for i in range(10**6): open(f'/tmp/{i}', 'w').write('x' * 999)", {Ending.EXITED}),
+    "crash": ("import ctypes\nctypes.string_at(1)", {Ending.KILLED}),
+    "reading": ("print(open('/etc/shadow').read())", {Ending.EXITED}),
+}
+
+
+def soak(sandbox: Sandbox, judgements: int, threads: int) -> None:
+    """Many judgements, a tenth of them hostile: every verdict right, and nothing left."""
+    limits = Limits(cpu_seconds=1, wall_seconds=30, memory_mb=256)
+    hostile = list(HOSTILE.values())
+    tmp = Path(tempfile.gettempdir())
+
+    def one(index: int) -> None:
+        if index % 10 == 9:
+            source, endings = hostile[index // 10 % len(hostile)]
+            run = sandbox.run(Program("python", source), [b""], limits).runs[0]
+            assert run.ending in endings and (run.exit_code != 0 or run.stdout == b""), (source, run)
+        else:
+            run = sandbox.run(Program("python", f"print(int(input()) + {index})"), [b"1000\n"], limits).runs[0]
+            assert run.stdout == f"{index + 1000}\n".encode(), (index, run)
+
+    seen = []
+    for part in range(4):
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(one, range(part * judgements // 4, (part + 1) * judgements // 4)))
+        time.sleep(0.2)
+        seen.append(_state(tmp))
+        print(f"after {(part + 1) * judgements // 4}: {seen[-1]}", flush=True)
+    assert seen[0][:3] == seen[-1][:3], "processes, descriptors or temporary files leak"
+    assert seen[-1][3] < seen[0][3] + 16, "memory grows"
+    assert sandbox.replaced == 0, f"{sandbox.replaced} workers were lost"
+    print(f"{judgements} judgements from {threads} threads: all verdicts right, nothing left, no worker lost")
+
+
+def _state(tmp: Path) -> tuple[int, int, int, int]:
+    """Descendants, open descriptors, temporary files, resident MiB of this process and its descendants."""
+    pids = [os.getpid(), *process_tree.descendants(os.getpid())]
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return len(pids), descriptors, sum(1 for _ in tmp.glob("perilune-*")), pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def bench(sandbox: Sandbox, runs: int, rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = folder / "main.py"
+        script.write_text(PYTHON_SOURCE)
+        ways: dict[str, Callable[[], bytes]] = {
+            "sandbox": in_sandbox(sandbox, Program("python", PYTHON_SOURCE)),
+            "subprocess.run": naively([sys.executable, "-I", str(script)]),
+            "bare fork": BareForks(PYTHON_SOURCE.encode(), None),
+        }
+        compare("Python", ways, runs, rounds)
+        binary = folder / "main"
+        (folder / "main.cpp").write_text(CPP_SOURCE)
+        subprocess.run(["g++", "-std=gnu++17", "-O2", "-o", binary, folder / "main.cpp"], check=True)
+        ways = {
+            "sandbox": in_sandbox(sandbox, Program("cpp", CPP_SOURCE)),
+            "subprocess.run": naively([str(binary)]),
+            "bare fork": BareForks(b"", [str(binary)]),
+        }
+        compare("C++", ways, runs, rounds)
+        compile_times(sandbox, 3, folder)
+    start_rate(sandbox, 10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=["auto", "namespaces", "landlock"], default="auto")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--soak", action="store_true", help="many judgements, a tenth of them hostile, instead")
+    parser.add_argument("--judgements", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=8)
+    arguments = parser.parse_args()
+    with Sandbox(workers=THREADS, mode=arguments.mode) as sandbox:
+        print(f"isolated by {sandbox.mode}, {THREADS} workers, {os.cpu_count()} cores")
+        if arguments.soak:
+            soak(sandbox, arguments.judgements, arguments.threads)
+        else:
+            bench(sandbox, arguments.runs, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
