@@ -101,7 +101,6 @@ class TorchTrainer:
         """
         if not samples or not steps:
             raise TrainerError("an update needs at least one sample and one step; none was given")
-        release_memory()
         old = [] if objective.algorithm == "sft" else self._score(samples)
         mismatches = _mismatches(samples, old, self._version)
         reference = self._score_reference(samples) if objective.beta and self._reference is not None else old
@@ -115,7 +114,7 @@ class TorchTrainer:
             if on_step is not None:
                 on_step(taken[-1])
         self._version += 1
-        release_memory()
+        self._masters.free_gradient()
         return UpdateMetrics(
             loss=_mean([step.loss for step in taken]),
             steps=len(steps),
@@ -213,7 +212,7 @@ class TorchTrainer:
             logits_to_keep=torch.tensor(micro.predictors, device=self._device),
             trees=micro.trees,
         )
-        return token_logprobs(out.logits[0], torch.tensor(micro.targets, device=self._device))
+        return token_logprobs(out.logits.squeeze(0), torch.tensor(micro.targets, device=self._device))
 
     @torch.no_grad()
     def _score(self, samples: Sequence[Sample]) -> list[Tensor]:
