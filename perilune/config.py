@@ -94,8 +94,8 @@ class SourceConfig(Section):
     """Which field of a record is what."""
     prompt: str = "{question}"
     """Text of the user's message; {question} is replaced by the question."""
-    reward: str = "math"
-    """Reward that judges these problems."""
+    reward: str | None = None
+    """Reward that judges these problems; by default math, for generators and reasoning_gym the one made for them."""
     tags: tuple[str, ...] = ()
     """Tags given to every problem of this source."""
     generators: tuple[GeneratorConfig, ...] = ()
