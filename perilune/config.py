@@ -170,6 +170,8 @@ class TrainerConfig(Section):
     """Recompute activations in the backward pass: less memory, about a third more time."""
     max_gradient_norm: PositiveFloat = 1.0
     """Gradient clipping by global norm."""
+    max_skipped_steps: PositiveInt = 8
+    """A step whose loss or gradient is not finite is skipped; so many in a row end the run."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's decoupled weight decay."""
     beta1: Share = 0.9

@@ -10,7 +10,7 @@ from perilune.rl.loop import Iteration, Parts, iterate
 from perilune.rl.measurements import iteration_metrics
 from perilune.rl.sampler import ProblemSampler
 from perilune.stages.evaluate import measure
-from perilune.stages.session import Session
+from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import Group, StepMetrics, Trajectory
 
 
@@ -23,6 +23,7 @@ def reinforce(session: Session) -> None:
 
         def on_step(step: StepMetrics) -> None:
             phases.advance("train", step.number, step.steps)
+            warn_of_skipped(session, step)
 
         parts = Parts(
             trainer=components.trainer,
@@ -33,6 +34,7 @@ def reinforce(session: Session) -> None:
             render=components.render,
             decode=components.decode,
             checkpoints=run.checkpoints,
+            skipped=run.skipped,
             seed=recipe.seed,
             on_segment=lambda done, total: phases.advance("rollout", done, total),
             on_step=on_step,
