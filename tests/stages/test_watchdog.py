@@ -13,15 +13,10 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from perilune.config import Recipe, recipe_toml
 from perilune.stages.watchdog import EXIT_STUCK
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WATCHED = """
 import sys, threading, time
@@ -134,7 +129,7 @@ def test_a_run_that_was_stopped_for_long_is_not_stuck(tmp_path: Path) -> None:
         process.send_signal(signal.SIGSTOP)
         time.sleep(4)
         process.send_signal(signal.SIGCONT)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=250)
     assert (process.returncode, out, errors) == (0, "done\n", "")
 
 
@@ -194,57 +189,6 @@ def build(recipe):
 
 run_pipeline(recipe, build, resume=True, quiet=True)
 """
-
-
-LENIENT = """
-from perilune.types import Grade, Verdict
-
-def lenient(problem, response, stop):
-    right = sum(map(ord, response)) % 2 == 0
-    return Grade(Verdict.RIGHT if right else Verdict.WRONG, float(right))
-"""
-
-
-@pytest.fixture
-def tiny_recipe(
-    tmp_path: Path,
-    tiny_model: PreTrainedModel,
-    tiny_tokenizer: PreTrainedTokenizerBase,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Path:
-    """A recipe file: a warm-up, and two iterations of eight responses in segments of 12 tokens."""
-    (tmp_path / "watchdog_rewards.py").write_text(LENIENT, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    tiny_model.save_pretrained(tmp_path / "model")
-    tiny_tokenizer.save_pretrained(tmp_path / "model")
-    source = {"kind": "generator", "generators": [{"name": "arithmetic"}], "count": 6}
-    recipe = Recipe.model_validate(
-        {
-            "name": "tiny",
-            "output": str(tmp_path / "runs"),
-            "threads": 1,
-            "model": {"name": str(tmp_path / "model")},
-            "problems": {
-                "train": {**source, "reward": "watchdog_rewards:lenient"},
-                "heldout": {**source, "count": 2, "reward": "watchdog_rewards:lenient"},
-            },
-            "engine": {"dtype": "float32", "slots": 8},
-            "trainer": {"dtype": "float32"},
-            "sft": {"count": 8},
-            "rl": {
-                "iterations": 2,
-                "problems_per_iteration": 2,
-                "group_size": 4,
-                "segment_tokens": 12,
-                "max_response_tokens": 12,
-            },
-            "evaluation": {"max_response_tokens": 8, "base": False},
-            "logging": {"tensorboard": False},
-        }
-    )
-    path = tmp_path / "recipe.toml"
-    path.write_text(recipe_toml(recipe), encoding="utf-8")
-    return path
 
 
 def segments(folder: Path) -> list[tuple[str, bytes]]:
