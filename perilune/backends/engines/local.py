@@ -53,6 +53,7 @@ class LocalEngine:
         slots: int,
         detector: Callable[[], RepetitionDetector],
         version: int = 0,
+        alive: Callable[[], None] = lambda: None,
     ):
         """Take ownership of the model; it keeps its dtype and device.
 
@@ -62,6 +63,7 @@ class LocalEngine:
             slots: responses generated side by side, at most.
             detector: makes a fresh repetition detector, one per response.
             version: the policy version of the model's present weights.
+            alive: called before each step.
 
         Raises:
             EngineError: the slots do not reproduce this model's own attention.
@@ -71,6 +73,7 @@ class LocalEngine:
         self._slots = slots
         self._new_detector = detector
         self._version = version
+        self._alive = alive
         self._device = model.device
         self._config = model.config.get_text_config()
         self._verify()
@@ -170,6 +173,7 @@ class LocalEngine:
     @torch.inference_mode()
     def _forward(self, contexts: Sequence[Sequence[int]], runs: Sequence[Run], cache: SlotCache) -> Tensor:
         """Logits after each context's newest token, [n, vocabulary]."""
+        self._alive()
         ids = [context[-1] for context in contexts]
         positions = [len(context) - 1 for context in contexts]
         count = len(ids)
