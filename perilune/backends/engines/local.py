@@ -19,13 +19,15 @@ from transformers import PreTrainedModel
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
 from perilune.backends.engines.sampling import sample_tokens
-from perilune.backends.engines.slots import ATTENTION_NAME, Run, SlotBatch, SlotCache
+from perilune.backends.engines.slots import ATTENTION_NAME, Run, SlotBatch, SlotCache, cut_blocks
 from perilune.backends.models import copy_weights
 from perilune.errors import EngineError
 from perilune.types import Completion, Request, Segment, Stop
 
 _PREFILL_TOKENS = 2048
 """Earlier tokens admitted in one step, so that running responses do not stall behind a wave of new ones."""
+_PRODUCT_COST = 1000
+"""Cache positions that a CPU core reads in the time that another product costs it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class LocalEngine:
         slots: int,
         detector: Callable[[], RepetitionDetector],
         version: int = 0,
+        alive: Callable[[], None] = lambda: None,
     ):
         """Take ownership of the model; it keeps its dtype and device.
 
@@ -60,6 +63,7 @@ class LocalEngine:
             slots: responses generated side by side, at most.
             detector: makes a fresh repetition detector, one per response.
             version: the policy version of the model's present weights.
+            alive: called before each step.
 
         Raises:
             EngineError: the slots do not reproduce this model's own attention.
@@ -69,6 +73,7 @@ class LocalEngine:
         self._slots = slots
         self._new_detector = detector
         self._version = version
+        self._alive = alive
         self._device = model.device
         self._config = model.config.get_text_config()
         self._verify()
@@ -168,15 +173,19 @@ class LocalEngine:
     @torch.inference_mode()
     def _forward(self, contexts: Sequence[Sequence[int]], runs: Sequence[Run], cache: SlotCache) -> Tensor:
         """Logits after each context's newest token, [n, vocabulary]."""
+        self._alive()
         ids = [context[-1] for context in contexts]
         positions = [len(context) - 1 for context in contexts]
-        count, span = len(ids), max(positions) + 1
+        count = len(ids)
+        # A GPU reads the cache faster than it starts another kernel.
+        cost = _PRODUCT_COST if self._device.type == "cpu" else 1 << 62
+        blocks = cut_blocks([len(context) for context in contexts], product_cost=cost)
         for run in runs:
             ids += contexts[run.slots[0]][: run.length]
             positions += range(run.length)
         places = torch.tensor(positions, device=self._device)
         rows_n = torch.arange(count, device=self._device)
-        batch = SlotBatch(cache, places[:count], span, runs, rows_n, {})
+        batch = SlotBatch(cache, places[:count], blocks, runs, rows_n, {})
         out = self._model(
             input_ids=torch.tensor([ids], device=self._device),
             position_ids=places[None],
