@@ -3,6 +3,10 @@
 A step is schedule → run → postprocess. Each occupied slot contributes its newest token; a response admitted in the
 step contributes its earlier tokens too, in the same forward pass, so a free place is taken at once. Siblings of a
 group share the computation of their prompt. Nothing survives a call of ``generate``: no cache outlives its weights.
+
+A response has the same tokens and log-probabilities, bit for bit, whatever it was batched with: so an interrupted
+rollout goes on to what it would have been. Matrix products choose their kernel by the number of rows, so rows are
+padded to whole blocks, and the same kernel serves all.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from transformers import PreTrainedModel
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
 from perilune.backends.engines.sampling import sample_tokens
-from perilune.backends.engines.slots import ATTENTION_NAME, Run, SlotBatch, SlotCache
+from perilune.backends.engines.slots import ATTENTION_NAME, ROWS, Run, SlotBatch, SlotCache
 from perilune.backends.models import copy_weights
 from perilune.errors import EngineError
 from perilune.types import Completion, Request, Segment, Stop
@@ -174,17 +178,20 @@ class LocalEngine:
         for run in runs:
             ids += contexts[run.slots[0]][: run.length]
             positions += range(run.length)
+        padding = [0] * (-len(ids) % ROWS)
+        ids += padding
+        positions += padding
         places = torch.tensor(positions, device=self._device)
         rows_n = torch.arange(count, device=self._device)
-        batch = SlotBatch(cache, places[:count], span, runs, rows_n, {})
+        batch = SlotBatch(cache, places[:count], -(-span // ROWS) * ROWS, runs, rows_n, {})
         out = self._model(
             input_ids=torch.tensor([ids], device=self._device),
             position_ids=places[None],
             use_cache=False,
-            logits_to_keep=rows_n,
+            logits_to_keep=torch.arange(-(-count // ROWS) * ROWS, device=self._device),
             slot_batch=batch,
         )
-        logits: Tensor = out.logits[0]
+        logits: Tensor = out.logits[0, :count]
         return logits
 
     def _postprocess(

@@ -6,8 +6,10 @@ with. So the engine calls the unchanged model with ``slot_batch=SlotBatch(...)``
     rows 0 … n-1     the newest token of each occupied slot, one per slot
     then             the earlier tokens of the responses admitted in this step, one run after the other
 
+    at last          padding to a whole block of rows, whose result nobody reads
+
 Each layer first writes its keys and values into the slots; then every row attends to its slot, and every run to
-itself, causally. Nothing is concatenated, padded, or expanded from key/value heads to query heads.
+itself, causally. Nothing is concatenated, or expanded from key/value heads to query heads.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ from perilune.backends.attention import causal_attention
 from perilune.errors import EngineError
 
 ATTENTION_NAME = "perilune_slots"
+ROWS = 16
+"""Rows and cache positions come in whole blocks of so many: products of fewer rows round differently."""
+_QUERIES = 4
+"""Queries per key/value head come in whole blocks of so many, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,12 @@ class SlotCache:
 
     def __init__(self, config: PreTrainedConfig, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
         self.slots = slots
-        self.capacity = capacity
+        self.capacity = -(-capacity // ROWS) * ROWS
         heads = config.num_attention_heads
         shape = (
             slots,
             getattr(config, "num_key_value_heads", None) or heads,
-            capacity,
+            self.capacity,
             getattr(config, "head_dim", None) or config.hidden_size // heads,
         )
         layers = config.num_hidden_layers
@@ -69,7 +75,7 @@ class SlotBatch:
     positions_n: Tensor
     """[n] position of each row's token in its slot."""
     span: int
-    """Longest context among the rows, its newest token counted."""
+    """Longest context among the rows, its newest token counted, in whole blocks."""
     runs: Sequence[Run]
     rows_n: Tensor
     """[n] 0 … n-1, kept to avoid making it in every layer."""
@@ -126,7 +132,7 @@ def slot_attention(
     kv_heads = key.shape[1]
     count = slot_batch.positions_n.shape[0]
 
-    out = torch.empty(query.shape[2], heads, head_dim, dtype=query.dtype, device=query.device)
+    out = torch.zeros(query.shape[2], heads, head_dim, dtype=query.dtype, device=query.device)
     for run in slot_batch.runs:
         part = slice(run.start, run.start + run.length)
         for slot in run.slots:
@@ -135,15 +141,17 @@ def slot_attention(
         out[part] = _causal(query[:, :, part], key[:, :, part], value[:, :, part], scaling, sliding_window)
     keys[slot_batch.rows_n, :, slot_batch.positions_n] = key[0, :, :count].transpose(0, 1)
     values[slot_batch.rows_n, :, slot_batch.positions_n] = value[0, :, :count].transpose(0, 1)
+    # The query heads that share a key/value head become its query positions: no expansion of the cache.
+    shared = heads // kv_heads
+    queries = query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, shared, head_dim)
     rows = F.scaled_dot_product_attention(
-        # The query heads that share a key/value head become its query positions: no expansion of the cache.
-        query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, heads // kv_heads, head_dim),
+        F.pad(queries, (0, 0, 0, -shared % _QUERIES)),
         keys[:count, :, : slot_batch.span],
         values[:count, :, : slot_batch.span],
         attn_mask=slot_batch.mask(sliding_window, query.dtype),
         scale=scaling,
     )
-    out[:count] = rows.reshape(count, heads, head_dim)
+    out[:count] = rows[:, :, :shared].reshape(count, heads, head_dim)
     return out[None], None
 
 
