@@ -316,15 +316,15 @@ def test_packing_shares_prompts_within_the_budget() -> None:
 def test_an_update_on_several_threads_can_be_repeated_bit_for_bit(
     tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    # Enough response tokens that the threads share the gradient of the prompts' last positions.
-    batch = [make_sample(seed, 4 + seed % 2, 20, 1.0 if seed % 3 else -1.0) for seed in range(64)]
+    # So many responses of one token that several threads add up the gradient of the prompts' last positions.
+    batch = [make_sample(seed, 4 + seed % 2, 1, 1.0 if seed % 3 else -1.0) for seed in range(800)]
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         found = []
         for _ in range(4):
             trainer = make_trainer(tiny_model, tiny_tokenizer)
-            measured = trainer.update(batch, OPMD, one_step(range(64)) * 2)
+            measured = trainer.update(batch, OPMD, one_step(range(800)) * 2)
             found.append((measured, torch.cat([weight.flatten() for weight in weights(trainer).values()])))
     finally:
         torch.set_num_threads(before)
