@@ -101,6 +101,7 @@ def ours(recipe: Recipe, problems: Sequence[Problem]) -> list[Measured]:
             render=components.render,
             decode=components.decode,
             checkpoints=Path(folder) / "checkpoints",
+            skipped=Path(folder) / "skipped",
             seed=recipe.seed,
             on_segment=lambda done, total: None,
             on_step=lambda step: None,

@@ -132,7 +132,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--responses", type=int, default=64, help="drawn per iteration")
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--segment-tokens", type=int, default=96, help="budget of a partial rollout per iteration")
-    parser.add_argument("--long-share", type=float, default=0.15, help="share of long responses")
+    parser.add_argument("--long-share", type=float, default=0.05, help="share of long responses")
     parser.add_argument("--stretch", type=int, default=10, help="how many times as long these are")
     parser.add_argument("--seed", type=int, default=0, help="of the lengths")
     arguments = parser.parse_args()

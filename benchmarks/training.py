@@ -3,9 +3,10 @@
 The batch is like that of an RL iteration: 8 problems with 8 responses of 40 to 110 tokens each. An update is timed as
 the loop runs it: a fresh optimiser, then forward, backward and optimiser step per minibatch. Then the products that
 its linear layers consist of run back to back, on the same weights and in the same type: per micro-batch of N packed
-tokens and layer x W', dy W and dy' x, the output layer on the predicted tokens alone. Attention has products too;
-they are not counted, so the share is rather too low than too high. opmd scores the batch once before it trains: the
-forward products of that pass are counted with it; sft has no such pass. Usage:
+tokens and layer x W', dy W and dy' x, the output layer on the predicted tokens alone; and those of attention, q k' and
+P v for each stretch of tokens that share their keys, with the four of their gradients (the scores that the trainer
+computes a second time are not counted). opmd scores the batch once before it trains: the forward products of that pass
+are counted with it; sft has no such pass. Usage:
 
     python benchmarks/training.py [--repeats 3] [--micro-batch-tokens 1024] [--minibatches 4] [--profile]
 """
@@ -29,6 +30,7 @@ from perilune.backends.devices import available_cores, pick_dtype
 from perilune.backends.models import load_model, load_tokenizer
 from perilune.backends.trainers.packing import Pack, pack
 from perilune.backends.trainers.torch_trainer import TorchTrainer
+from perilune.backends.trainers.tree_attention import Tree
 from perilune.config import RLConfig, TrainerConfig
 from perilune.rl.loop import minibatches
 from perilune.types import Objective, Sample
@@ -78,6 +80,58 @@ def products_of(model: PreTrainedModel, packs: Sequence[Pack], *, backward: bool
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionProducts:
+    """The products of one layer's attention in one stretch: q k' and P v, and backward dP, dv, dq, dk."""
+
+    heads: int
+    queries: int
+    keys: int
+    width: int
+    count: int
+    """2 forward, 6 with the backward pass."""
+    dtype: torch.dtype
+
+
+def attention_of(model: PreTrainedModel, packs: Sequence[Pack], *, backward: bool) -> list[AttentionProducts]:
+    """The products of attention of these micro-batches in all layers."""
+    config, dtype = model.config.get_text_config(), next(model.parameters()).dtype
+    heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    count = 6 if backward else 2
+    stretches = [(size, seen) for micro in packs for tree in micro.trees for size, seen in _stretches(tree)]
+    return [
+        AttentionProducts(heads, size, seen, width, count, dtype)
+        for size, seen in stretches
+        for _ in range(config.num_hidden_layers)
+    ]
+
+
+def _stretches(tree: Tree) -> list[tuple[int, int]]:
+    """(queries, keys) of the prompt and of each response."""
+    return [(tree.length, tree.length), *((b.length, tree.length + b.length) for b in tree.branches if b.length)]
+
+
+def attend_alone(products: Sequence[AttentionProducts]) -> float:
+    """Seconds for all of them, one batched product per stretch and kind."""
+    inputs: dict[AttentionProducts, tuple[Tensor, Tensor, Tensor]] = {}
+    for p in products:
+        if p not in inputs:
+            shapes = ((p.heads, p.queries, p.width), (p.heads, p.keys, p.width), (p.heads, p.queries, p.keys))
+            inputs[p] = tuple(torch.randn(shape, dtype=p.dtype) for shape in shapes)  # type: ignore[assignment]
+    start = time.perf_counter()
+    with torch.no_grad():
+        for p in products:
+            query, key, weights = inputs[p]
+            torch.bmm(query, key.transpose(1, 2))  # q k'
+            torch.bmm(weights, key)  # P v
+            if p.count == 6:
+                torch.bmm(query, key.transpose(1, 2))  # do v'
+                torch.bmm(weights.transpose(1, 2), query)  # P' do
+                torch.bmm(weights, key)  # dS k
+                torch.bmm(weights.transpose(1, 2), query)  # dS' q
+    return time.perf_counter() - start
+
+
 def multiply_alone(products: Sequence[Product]) -> float:
     """Seconds for all of them; their inputs are made beforehand."""
     inputs: dict[tuple[int, int], Tensor] = {}
@@ -98,8 +152,14 @@ def multiply_alone(products: Sequence[Product]) -> float:
     return time.perf_counter() - start
 
 
-def gigaflops(products: Sequence[Product]) -> float:
-    return sum(2 * p.rows * p.weight.numel() * (3 if p.backward else 1) for p in products) / 1e9
+def gigaflops(products: Sequence[Product], attention: Sequence[AttentionProducts]) -> float:
+    linear = sum(2 * p.rows * p.weight.numel() * (3 if p.backward else 1) for p in products)
+    return (linear + sum(2 * p.heads * p.queries * p.keys * p.width * p.count for p in attention)) / 1e9
+
+
+def products_alone(linear: Sequence[Product], attention: Sequence[AttentionProducts]) -> float:
+    """Seconds for all products, one kind after the other."""
+    return multiply_alone(linear) + attend_alone(attention)
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -108,11 +168,11 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(products: Sequence[Product], work: Callable[[], object], repeats: int) -> tuple[float, float]:
+def measure(alone: Callable[[], float], work: Callable[[], object], repeats: int) -> tuple[float, float]:
     """Median seconds of the update and of its products alone, taken in turn after one warm-up of each."""
     work()
-    multiply_alone(products)
-    pairs = [(seconds_of(work), multiply_alone(products)) for _ in range(repeats)]
+    alone()
+    pairs = [(seconds_of(work), alone()) for _ in range(repeats)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
@@ -154,16 +214,21 @@ def main() -> None:
         trainer.begin_iteration()
         trainer.update(samples, objective, steps)
 
-    trained = products_of(model, packs, backward=True)
-    forward = products_of(model, scoring, backward=False)
-    work: dict[Literal["sft", "opmd"], list[Product]] = {"sft": trained, "opmd": [*forward, *trained]}
+    trained, attended = products_of(model, packs, backward=True), attention_of(model, packs, backward=True)
+    scored, looked = products_of(model, scoring, backward=False), attention_of(model, scoring, backward=False)
+    work: dict[Literal["sft", "opmd"], tuple[list[Product], list[AttentionProducts]]] = {
+        "sft": (trained, attended),
+        "opmd": ([*scored, *trained], [*looked, *attended]),
+    }
     shares = {}
-    for name, products in work.items():
-        whole, alone = measure(products, partial(update, Objective(name)), arguments.repeats)
+    for name, (linear, attention) in work.items():
+        alone_of = partial(products_alone, linear, attention)
+        whole, alone = measure(alone_of, partial(update, Objective(name)), arguments.repeats)
         shares[name] = alone / whole
         print(
             f"{name}: update {whole:.2f} s ({tokens / whole:.0f} packed tokens/s), products alone {alone:.2f} s "
-            f"({gigaflops(products) / alone:.0f} GFLOP/s), share {alone / whole:.2f}"
+            f"({gigaflops(linear, attention) / alone:.0f} GFLOP/s), share {alone / whole:.2f}; without those of "
+            f"attention {multiply_alone(linear) / whole:.2f}"
         )
     if arguments.profile:
         print_profile(lambda: update(Objective("sft")))

@@ -15,6 +15,7 @@ from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.config import EngineConfig, Recipe
 from perilune.data.chat import render_demonstration, render_prompt
 from perilune.stages.components import Components
+from perilune.stages.watchdog import Watchdog
 
 
 def build_components(recipe: Recipe) -> Components:
@@ -34,9 +35,11 @@ def build_components(recipe: Recipe) -> Components:
     model = load_model(name, torch.float32, trainer_device, revision=revision)
     ends = end_token_ids(model, tokenizer)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    trainer = TorchTrainer(model, tokenizer, recipe.trainer, trainer_dtype)
+    watchdog = Watchdog()
+    trainer = TorchTrainer(model, tokenizer, recipe.trainer, trainer_dtype, alive=watchdog.alive)
     serving = load_model(name, engine_dtype, engine_device, revision=revision)
-    engine = LocalEngine(serving, ends, slots=recipe.engine.slots, detector=partial(_detector, recipe.engine))
+    detector = partial(_detector, recipe.engine)
+    engine = LocalEngine(serving, ends, slots=recipe.engine.slots, detector=detector, alive=watchdog.alive)
     return Components(
         trainer=trainer,
         workers=LocalWorkers(engine),
@@ -47,6 +50,7 @@ def build_components(recipe: Recipe) -> Components:
             f"{name}: {parameters / 1e6:.0f}M parameters; training on {trainer_device} in {_short(trainer_dtype)} with "
             f"float32 masters, generating on {engine_device} in {_short(engine_dtype)}, {recipe.engine.slots} at once"
         ),
+        watchdog=watchdog,
     )
 
 

@@ -94,8 +94,8 @@ class SourceConfig(Section):
     """Which field of a record is what."""
     prompt: str = "{question}"
     """Text of the user's message; {question} is replaced by the question."""
-    reward: str = "math"
-    """Reward that judges these problems."""
+    reward: str | None = None
+    """Reward that judges these problems; by default math, for generators and reasoning_gym the one made for them."""
     tags: tuple[str, ...] = ()
     """Tags given to every problem of this source."""
     generators: tuple[GeneratorConfig, ...] = ()
@@ -147,6 +147,8 @@ class EngineConfig(Section):
     """Responses generated side by side."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 …"""
+    timeout_seconds: PositiveFloat = 1800.0
+    """An engine that makes no step for so long is stuck; the run is ended with a message, and can be resumed."""
     repetition_max_period: PositiveInt = 32
     """Longest repeated block, in tokens, that the early stop looks for."""
     repetition_min_repeats: Annotated[int, Field(ge=2)] = 4
@@ -170,6 +172,10 @@ class TrainerConfig(Section):
     """Recompute activations in the backward pass: less memory, about a third more time."""
     max_gradient_norm: PositiveFloat = 1.0
     """Gradient clipping by global norm."""
+    max_skipped_steps: PositiveInt = 8
+    """A step whose loss or gradient is not finite is skipped; so many in a row end the run."""
+    timeout_seconds: PositiveFloat = 1800.0
+    """A trainer that ends no micro-batch for so long is stuck; the run is ended with a message, and can be resumed."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's decoupled weight decay."""
     beta1: Share = 0.9

@@ -77,11 +77,17 @@ class Trainer(Protocol):
     ) -> UpdateMetrics:
         """Take the optimiser steps; the version rises by one.
 
+        A step whose loss or gradient is not finite is skipped: weights and optimiser stay as they were, to the bit.
+        Where every step was skipped the version stays too, since equal weights have one version.
+
         Args:
             samples: what the steps choose from.
             objective: the loss.
             steps: minibatches and learning rates, in order.
-            on_step: called after each step.
+            on_step: called after each step, a skipped one too.
+
+        Raises:
+            TrainerError: too many steps in a row were skipped, or the policy itself is no longer finite.
         """
         ...
 

@@ -245,6 +245,8 @@ class StepMetrics:
     learning_rate: float
     tokens: int
     """Tokens that went forward and backward in this step, prompt included."""
+    skipped: bool = False
+    """Loss or gradient was not finite, so the step left everything as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,17 +254,21 @@ class UpdateMetrics:
     """What the trainer measured in one update (one iteration of RL, or one stretch of SFT)."""
 
     loss: float
+    """Mean over the steps taken; NaN if all were skipped."""
     steps: int
+    """Optimiser steps taken."""
     tokens: int
-    """Tokens that went forward and backward, prompt included, summed over the steps."""
+    """Tokens that went forward and backward, prompt included, summed over all steps."""
     gradient_norm: float
-    """Mean over the steps, before clipping."""
+    """Mean over the steps taken, before clipping."""
     mismatch_mean: float = float("nan")
     """Mean |trainer - engine| log-probability in nats, over tokens of the current version."""
     mismatch_max: float = float("nan")
     kl_to_reference: float = float("nan")
     """Mean over samples of log pi_theta(y) - log pi_i(y) when the sample was last stepped on, in nats: how far the
     policy has moved on the responses that it is trained on."""
+    skipped: int = 0
+    """Optimiser steps skipped, because loss or gradient was not finite."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,15 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float |
         window: how many newest positions are seen, if the layer limits them.
     """
     queries, keys = query.shape[2], key.shape[2]
-    limited = window is not None and window < keys
-    if queries == keys and not limited:
+    if queries == keys and (window is None or window >= keys):
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-    seen = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril_(keys - queries)
-    if window is not None and limited:
-        seen = seen.triu_(keys - queries + 1 - window)
+    seen = visible(queries, keys, window, query.device)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=scaling)
+
+
+def visible(queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
+    """Which of ``keys`` positions each of the last ``queries`` sees, [queries, keys] bool."""
+    seen = torch.ones(queries, keys, dtype=torch.bool, device=device).tril_(keys - queries)
+    if window is not None and window < keys:
+        seen = seen.triu_(keys - queries + 1 - window)
+    return seen

@@ -131,7 +131,7 @@ def map_record(record: Record, source: SourceConfig) -> Problem:
         id=str(_field(row, fields.id, where)) if fields.id else _content_id(messages),
         messages=messages,
         answer=_answer(row, fields, where),
-        reward=source.reward,
+        reward=source.reward or "math",
         tags=(*source.tags, *tags),
         difficulty=_number(_field(row, fields.difficulty, where), where) if fields.difficulty else None,
     )
@@ -145,7 +145,8 @@ def _dressed(problem: Problem, source: SourceConfig) -> Problem:
     *earlier, last = problem.messages
     asked = Message(last.role, source.prompt.replace("{question}", last.content), last.images)
     tags = tuple(dict.fromkeys((*source.tags, *problem.tags)))
-    return Problem(problem.id, (*earlier, asked), problem.answer, problem.reward, tags, problem.difficulty)
+    reward = source.reward or problem.reward
+    return Problem(problem.id, (*earlier, asked), problem.answer, reward, tags, problem.difficulty)
 
 
 def _answer(row: Mapping[str, Any], fields: FieldMapping, where: str) -> str:

@@ -200,6 +200,8 @@ def iteration_line(number: int, total: int, metrics: Mapping[str, float]) -> str
         stops,
         f"mismatch {value('mismatch_mean', '.2g')}",
         f"KL {value('kl_to_reference', '.2g')}",
+        f"NOT GRADABLE {value('grade_errors', '.0f')}" if metrics.get("grade_errors") else "",
+        f"STEPS SKIPPED {value('steps_skipped', '.0f')}" if metrics.get("steps_skipped") else "",
         seconds,
     ]
     return " | ".join(part for part in parts if part)

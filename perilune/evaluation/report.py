@@ -157,6 +157,9 @@ def _facts(run: RunData) -> list[tuple[str, str, str]]:
             facts.append(("Trainer − engine", number(mean), f"nats per token on average; at most {number(worst)}"))
     if run.sft_steps:
         facts.append(("Warm-up steps", f"{len(run.sft_steps)}", _sft_remark(run.sft_steps)))
+    skipped = sum(row.get("steps_skipped") or 0 for row in (*run.sft_steps, *run.iterations))
+    if skipped:
+        facts.append(("Steps skipped", f"{skipped:.0f}", "loss or gradient was not finite; see skipped/"))
     if run.seconds:
         phases = sorted(run.seconds.items(), key=lambda item: -item[1])
         remark = ", ".join(f"{phase.replace('_', ' ')} {duration(value)}" for phase, value in phases if value >= 0.05)
@@ -206,6 +209,7 @@ _COLUMNS = (
     ("waiting", "groups_waiting", "number"),
     ("stale", "discarded_stale", "number"),
     ("errors", "grade_errors", "number"),
+    ("skipped", "steps_skipped", "number"),
     ("rollout", "seconds_rollout", "duration"),
     ("train", "seconds_train", "duration"),
 )

@@ -1,4 +1,4 @@
-"""What the pool and its workers say to each other: JSON, so that nothing received is ever executed.
+"""What the pool and its workers say to each other: lines of JSON, so that nothing received is ever executed.
 
 To a worker: a task. From a worker: READY once it has started, then for each task STARTED (its reward is built, the
 time limit runs from here) and a grade.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from perilune.rewards.channel import GarbledMessage
 from perilune.types import Grade, GradeRequest, Message, Problem, Stop, Verdict
 
 READY = b"ready"
@@ -38,6 +39,13 @@ def encode_grade(grade: Grade) -> bytes:
 
 
 def decode_grade(data: bytes) -> Grade:
-    """What :func:`encode_grade` encoded."""
-    record = json.loads(data)
-    return Grade(Verdict(record["verdict"]), float(record["score"]), record["detail"])
+    """What :func:`encode_grade` encoded.
+
+    Raises:
+        GarbledMessage: it is anything else: a reward can write to any file of its process.
+    """
+    try:
+        record = json.loads(data)
+        return Grade(Verdict(record["verdict"]), float(record["score"]), str(record["detail"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise GarbledMessage(f"{data[:40]!r} instead of a grade") from None

@@ -4,30 +4,33 @@
                  ↑__ retried on error __|
 
 A supervising thread hands out tasks, kills what runs too long, replaces what died, and retries. The caller only
-submits and collects.
+submits and collects. No wait is without a bound: the supervisor never waits for one worker alone, and the caller waits
+no longer than one grading can take.
 """
 
 from __future__ import annotations
 
 import math
+import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Pipe, wait
+from multiprocessing.connection import Pipe
 from types import TracebackType
 from typing import Self
 
 from perilune.config import RewardsConfig
 from perilune.errors import RewardError
+from perilune.rewards.channel import GarbledMessage
 from perilune.rewards.messages import READY, STARTED, decode_grade
 from perilune.rewards.router import check_reward_name
 from perilune.rewards.workers import WorkerProcess
 from perilune.types import Grade, GradeRequest, Verdict
 
 _START_ATTEMPTS = 3
-_DRAIN_MARGIN_SECONDS = 10.0
+_MARGIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class GradingPool:
         self._config = rewards
         self._on_event = on_event or (lambda _: None)
         self._start_seconds = start_seconds
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # notified when a grading has ended, or the pool has failed
         self._pending: deque[GradeRequest] = deque()
         self._attempts: dict[str, int] = {}  # of every request not yet finished
         self._finished: list[tuple[str, Grade]] = []
@@ -82,7 +85,6 @@ class GradingPool:
         # The supervisor's own, touched by no other thread once it runs.
         self._workers: list[WorkerProcess] = []
         self._fruitless_starts = 0
-        self._slowest_start = 0.0
         self._wake_receiver, self._wake_sender = Pipe(duplex=False)
         self._thread = threading.Thread(target=self._supervise, name="perilune-grading", daemon=True)
 
@@ -98,7 +100,11 @@ class GradingPool:
             self._closing = True
             self._failure = self._failure or "is closed"
             self._wake()
-        self._thread.join()
+        self._thread.join(_MARGIN_SECONDS)
+        if self._thread.is_alive():
+            # Killed processes that the kernel does not let go of; they end with whatever holds them.
+            self._on_event("the grading workers were killed but are not gone; left to the system")
+            return
         self._wake_sender.close()
         self._wake_receiver.close()
 
@@ -138,25 +144,21 @@ class GradingPool:
     def drain(self) -> list[tuple[str, Grade]]:
         """Wait until everything submitted is finished, and return what :meth:`finished` would.
 
-        The wait is bounded by what the time limits and retries allow.
+        The wait is bounded: a grading must end within what its start, its time limit and a few new workers can take.
 
         Raises:
             RewardError: the pool cannot work, or the bound has passed; the message names what is not finished.
         """
+        longest = (1 + _START_ATTEMPTS) * self._start_seconds + self._config.timeout_seconds + _MARGIN_SECONDS
         with self._changed:
-            deadline = time.monotonic() + self._longest_wait(len(self._attempts))
             while self._attempts:
                 self._raise_failure()
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise RewardError(f"the grading pool is stuck; not finished: {self._unfinished()}")
-                self._changed.wait(remaining)
+                if not self._changed.wait(longest):
+                    raise RewardError(
+                        f"the grading pool is stuck: no grading has ended for {longest:.0f} s; not finished: "
+                        f"{self._unfinished()}. Look at the load of this machine, then resume the run"
+                    )
         return self.finished()
-
-    def _longest_wait(self, count: int) -> float:
-        attempt = self._config.timeout_seconds + self._slowest_start
-        turns = math.ceil(count / self._config.workers) * (1 + self._config.retries)
-        return turns * attempt + _START_ATTEMPTS * self._start_seconds + _DRAIN_MARGIN_SECONDS
 
     def _unfinished(self) -> str:
         names = list(self._attempts)
@@ -176,15 +178,16 @@ class GradingPool:
 
     def _supervise(self) -> None:
         try:
-            self._workers = [self._new_worker(number) for number in range(self._config.workers)]
+            for number in range(self._config.workers):
+                self._workers.append(self._new_worker(number))
             while not self._closing:
                 self._hand_out()
-                ready = wait([self._wake_receiver, *(w.connection for w in self._workers)], self._until_next_deadline())
-                if self._wake_receiver in ready:
+                ready = self._wait()
+                if self._wake_receiver.fileno() in ready:
                     self._wake_receiver.recv_bytes()
                 for worker in list(self._workers):
-                    if worker.connection in ready:
-                        self._receive(worker)
+                    if worker.channel.fileno() in ready:
+                        self._exchange(worker)
                     elif worker.deadline is not None and worker.deadline <= time.monotonic():
                         self._end_overdue(worker)
         except _CannotStart as error:
@@ -194,19 +197,33 @@ class GradingPool:
             raise
         finally:
             for worker in self._workers:
+                worker.kill()
+            for worker in self._workers:
                 worker.end()
 
     def _new_worker(self, number: int) -> WorkerProcess:
-        return WorkerProcess(number, self._config, self._start_seconds)
+        try:
+            return WorkerProcess(number, self._config, self._start_seconds)
+        except OSError as error:
+            raise _CannotStart(
+                f"cannot work: no grading process can be started ({error}); free memory or processes, or lower "
+                "rewards.workers, then resume the run"
+            ) from error
+
+    def _wait(self) -> set[int]:
+        """Wait for the caller, a worker's message, room for a message to a worker, or the next deadline."""
+        poller = select.poll()
+        poller.register(self._wake_receiver, select.POLLIN)
+        for worker in self._workers:
+            poller.register(worker.channel, select.POLLIN | (select.POLLOUT if worker.channel.sending else 0))
+        deadlines = [worker.deadline for worker in self._workers if worker.deadline is not None]
+        milliseconds = math.ceil(1000 * max(0.0, min(deadlines) - time.monotonic())) if deadlines else None
+        return {descriptor for descriptor, _ in poller.poll(milliseconds)}
 
     def _fail(self, reason: str) -> None:
         with self._changed:
             self._failure = reason
             self._changed.notify_all()
-
-    def _until_next_deadline(self) -> float | None:
-        deadlines = [worker.deadline for worker in self._workers if worker.deadline is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _hand_out(self) -> None:
         for worker in list(self._workers):
@@ -224,24 +241,33 @@ class GradingPool:
                     self._pending.appendleft(request)
                 self._replace(worker, f"died idle ({worker.exit_text()})")
 
-    def _receive(self, worker: WorkerProcess) -> None:
+    def _exchange(self, worker: WorkerProcess) -> None:
+        """Read what a worker has sent, and send it what it has not yet taken."""
         try:
-            message = worker.connection.recv_bytes()
+            worker.channel.flush()
+            for message in worker.channel.receive():
+                self._take(worker, message)
+        except GarbledMessage as error:
+            worker.end()
+            self._replace(worker, f"sent {error}")
         except (EOFError, OSError):
             self._replace(worker, f"died ({worker.exit_text()})")
-            return
-        if message == READY:
+
+    def _take(self, worker: WorkerProcess, message: bytes) -> None:
+        request = worker.task
+        if message == READY and not worker.ready:
             worker.ready = True
             worker.idle()
-            self._slowest_start = max(self._slowest_start, time.monotonic() - worker.begun)
+        elif request is None:
+            raise GarbledMessage(f"{message[:40]!r} without having been asked")
         elif message == STARTED:
             worker.started()
             self._fruitless_starts = 0
-        elif worker.task is not None:
-            request = worker.task
+        else:
+            grade = decode_grade(message)
             worker.idle()
             self._fruitless_starts = 0
-            self._settle(request, decode_grade(message))
+            self._settle(request, grade)
 
     def _end_overdue(self, worker: WorkerProcess) -> None:
         worker.end()
@@ -252,7 +278,8 @@ class GradingPool:
 
     def _replace(self, worker: WorkerProcess, reason: str) -> None:
         """Put a new worker in the place of one that has ended, and settle what it was grading."""
-        if worker.task is None:
+        # A worker that dies while there is nothing to do is no sign that workers cannot work.
+        if worker.task is None and (self._pending or not worker.ready):
             self._fruitless_starts += 1
             if self._fruitless_starts >= _START_ATTEMPTS:
                 raise _CannotStart(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from perilune.config import RewardsConfig
@@ -18,27 +18,32 @@ from perilune.types import Grade, GradeRequest, Verdict
 _ORPHAN_MARGIN_SECONDS = 5.0
 
 
-def main(descriptor: int, config_json: str) -> None:
-    """Serve tasks from the socket ``descriptor`` until it closes."""
+def main(descriptor: int, config_json: str, start_seconds: float) -> None:
+    """Serve tasks from the socket ``descriptor`` until it closes; a reward may take ``start_seconds`` to import."""
     os.set_inheritable(descriptor, False)
     config = RewardsConfig.model_validate_json(config_json)
     # Where memory runs out, the kernel shall end a grading and not the training.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     rewards: dict[str, Reward] = {}
-    with Connection(descriptor) as pool, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        pool.send_bytes(READY)
-        while True:
-            request = decode_task(pool.recv_bytes())
+    with socket.socket(fileno=descriptor) as pool, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        _say(pool, READY)
+        for line in pool.makefile("rb"):
+            request = decode_task(line)
             try:
-                reward = _built(request.problem.reward, config, rewards)
+                with _bounded(start_seconds):
+                    reward = _built(request.problem.reward, config, rewards)
             except Exception as error:
-                pool.send_bytes(encode_grade(_failed(error)))
+                _say(pool, encode_grade(_failed(error)))
                 continue
-            pool.send_bytes(STARTED)
-            with _bounded(config.timeout_seconds + _ORPHAN_MARGIN_SECONDS):
+            _say(pool, STARTED)
+            with _bounded(config.timeout_seconds):
                 grade = _grade(reward, request)
-            pool.send_bytes(encode_grade(grade))
+            _say(pool, encode_grade(grade))
+
+
+def _say(pool: socket.socket, message: bytes) -> None:
+    pool.sendall(message + b"\n")
 
 
 def _built(name: str, config: RewardsConfig, rewards: dict[str, Reward]) -> Reward:
@@ -67,7 +72,7 @@ def _failed(error: Exception) -> Grade:
 def _bounded(seconds: float) -> Iterator[None]:
     """Let the kernel end this process if nobody else does: the pool may have been killed while this task runs."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds + _ORPHAN_MARGIN_SECONDS)
     try:
         yield
     finally:

@@ -6,18 +6,22 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from multiprocessing.connection import Connection, Pipe
 
 from perilune.config import RewardsConfig
+from perilune.rewards.channel import Channel
 from perilune.rewards.messages import encode_task
 from perilune.types import GradeRequest
 
 # The worker finds modules where this process does, users' own rewards among them.
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from perilune.rewards.worker import main; "
-_BOOT += "main(int(sys.argv[1]), sys.argv[2])"
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[4]); from perilune.rewards.worker import main; "
+_BOOT += "main(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]))"
+
+_REAP_SECONDS = 5.0
+"""A killed process is gone at once unless the kernel holds it; then it is left to the kernel."""
 
 
 class WorkerProcess:
@@ -29,6 +33,9 @@ class WorkerProcess:
         number: its place in the pool, for messages.
         config: the recipe's [rewards].
         start_seconds: how long it may take to say that it is ready, and to build a reward.
+
+    Raises:
+        OSError: the system starts no further process.
     """
 
     def __init__(self, number: int, config: RewardsConfig, start_seconds: float) -> None:
@@ -37,26 +44,33 @@ class WorkerProcess:
         self.ready = False
         self._config = config
         self._start_seconds = start_seconds
-        ours, theirs = Pipe()
-        self.connection: Connection[bytes, bytes] = ours
-        self.begun = time.monotonic()
         self.limit_seconds = start_seconds
-        self.deadline: float | None = self.begun + start_seconds
-        arguments = [str(theirs.fileno()), config.model_dump_json(), json.dumps(sys.path)]
+        self.deadline: float | None = time.monotonic() + start_seconds
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ours)
+        arguments = [str(theirs.fileno()), config.model_dump_json(), str(start_seconds), json.dumps(sys.path)]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, *arguments],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _BOOT, *arguments],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,
+                    start_new_session=True,
+                )
+            except OSError:
+                self.channel.close()
+                raise
 
     def assign(self, task: GradeRequest) -> None:
-        """Give it a task; it must be ready and idle."""
+        """Give it a task; it must be ready and idle.
+
+        Raises:
+            OSError: it has died meanwhile.
+        """
         self.task = task
         self._limit(self._start_seconds)
-        self.connection.send_bytes(encode_task(task))
+        self.channel.send(encode_task(task))
 
     def started(self) -> None:
         """Its reward is built: the time limit of the task runs from now."""
@@ -67,20 +81,31 @@ class WorkerProcess:
         self.task = None
         self.deadline = None
 
-    def end(self) -> int:
-        """Kill it and all it started, once; returns its exit status, negative for a signal."""
-        if not self.connection.closed:
-            self.connection.close()
+    def kill(self) -> None:
+        """Hang up, and kill it and all it started, once."""
+        if not self.channel.closed:
+            self.channel.close()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        return self._process.wait()
+
+    def end(self) -> bool:
+        """Kill it and wait a little; true when it is gone."""
+        self.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_REAP_SECONDS)
+        return self._process.returncode is not None
 
     def exit_text(self) -> str:
         """End it, and say how it ended."""
         # A process that hung up by itself is about to be reaped; its own exit status says more than our SIGKILL.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
-        code = self.end()
+        code = self._process.returncode
+        self.end()
+        if code is None:
+            return "it hung up and was ended"
+        if code == -signal.SIGKILL:
+            return "signal SIGKILL, which is also how the kernel ends a process when memory runs out"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
     def _limit(self, seconds: float) -> None:

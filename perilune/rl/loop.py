@@ -20,6 +20,7 @@ from perilune.rl.checkpoint import prune_checkpoints, write_checkpoint
 from perilune.rl.rollout import Decode, Progress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
+from perilune.rl.skipped import saving_skipped
 from perilune.rl.timing import Clock
 from perilune.types import Group, Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
 
@@ -37,6 +38,8 @@ class Parts:
     decode: Decode
     checkpoints: Path
     """Folder of checkpoints; the newest replaces the one before."""
+    skipped: Path
+    """Folder of minibatches whose step was skipped."""
     seed: int
     on_segment: Progress
     """Called with (segments done, segments in all) during a rollout phase."""
@@ -91,7 +94,7 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
             complete = tuple(group for group in still_open if group.complete)
             rewarded = tuple(r for r in (reward_group(group, config, number) for group in complete) if r)
             samples = tuple(make_samples(rewarded, config, parts.trainer.version))
-            update = _update(parts, samples, config)
+            update = _update(parts, samples, config, number)
 
         with clock.phase("save"):
             _commit(parts, number, complete, rewarded)
@@ -135,13 +138,15 @@ def _draw(parts: Parts, config: RLConfig, number: int) -> list[Group]:
     return groups
 
 
-def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig) -> UpdateMetrics | None:
+def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig, number: int) -> UpdateMetrics | None:
     """A few minibatch steps, each on whole groups; None if no group became complete or all were left out."""
     if not samples:
         return None
     beta = config.grpo_beta if config.algorithm == "grpo" else 0.0
     objective = Objective(config.algorithm, tau=config.tau, clip=config.grpo_clip, beta=beta)
-    return parts.trainer.update(samples, objective, minibatches(samples, config), parts.on_step)
+    steps = minibatches(samples, config)
+    on_step = saving_skipped(parts.skipped, f"iteration-{number + 1:05d}", samples, steps, parts.on_step)
+    return parts.trainer.update(samples, objective, steps, on_step)
 
 
 def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerStep]:

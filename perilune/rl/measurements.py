@@ -43,6 +43,7 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
             "mismatch_max": done.update.mismatch_max,
             "kl_to_reference": done.update.kl_to_reference,
             "optimizer_steps": float(done.update.steps),
+            "steps_skipped": float(done.update.skipped),
             "tokens_trained": float(done.update.tokens),
         }
     return metrics

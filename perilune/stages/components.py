@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perilune.config import Recipe
 from perilune.protocols import Trainer, Workers
+from perilune.stages.watchdog import Watchdog
 from perilune.types import Demonstration, Problem
 
 
@@ -24,6 +25,8 @@ class Components:
     """Response tokens → text, without special tokens."""
     description: str
     """One line for people: model, devices and types."""
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    """Hears the signs of life that trainer and engine give within a call."""
 
 
 Build = Callable[[Recipe], Components]

@@ -21,6 +21,7 @@ from perilune.stages.run_folder import open_run
 from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
 from perilune.stages.summary import write_summary
+from perilune.stages.watched import watched
 
 _MODEL_AFTER = {"sft": "warmup", "rl": "final"}
 """What the model is called after a stage: in models/, in evaluations/ and in the summary."""
@@ -53,7 +54,8 @@ def run_pipeline(
         display.heading(f"Perilune: {recipe.name}, {len(train)} problems, {len(heldout)} held out")
         with clock.phase("setup"):
             grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
-            components = build(recipe)
+            components = watched(build(recipe), recipe)
+            stack.enter_context(components.watchdog.watching(run.path))
             checkpoint = run.buffer.get("checkpoint")
             if checkpoint is not None:
                 components.trainer.load(run.checkpoints / checkpoint)

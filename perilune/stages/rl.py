@@ -10,8 +10,8 @@ from perilune.rl.loop import Iteration, Parts, iterate
 from perilune.rl.measurements import iteration_metrics
 from perilune.rl.sampler import ProblemSampler
 from perilune.stages.evaluate import measure
-from perilune.stages.session import Session
-from perilune.types import Group, StepMetrics, Trajectory
+from perilune.stages.session import Session, warn_of_skipped
+from perilune.types import Group, StepMetrics, Trajectory, Verdict
 
 
 def reinforce(session: Session) -> None:
@@ -23,6 +23,7 @@ def reinforce(session: Session) -> None:
 
         def on_step(step: StepMetrics) -> None:
             phases.advance("train", step.number, step.steps)
+            warn_of_skipped(session, step)
 
         parts = Parts(
             trainer=components.trainer,
@@ -33,6 +34,7 @@ def reinforce(session: Session) -> None:
             render=components.render,
             decode=components.decode,
             checkpoints=run.checkpoints,
+            skipped=run.skipped,
             seed=recipe.seed,
             on_segment=lambda done, total: phases.advance("rollout", done, total),
             on_step=on_step,
@@ -49,11 +51,22 @@ def _report(session: Session, done: Iteration) -> None:
     session.log.write("iteration", done.number, metrics)
     session.display.iteration(done.number + 1, session.recipe.rl.iterations, metrics)
     _keep_samples(session, done)
+    _warn_of_errors(session, done)
     limit, mismatch = session.recipe.logging.mismatch_alarm, metrics.get("mismatch_mean", math.nan)
     if mismatch > limit:
         session.display.warn(
             f"trainer and engine disagree by {mismatch:.3g} nats per token on average, more than {limit:g}: the "
             "rollouts are not from the policy that is trained; try float32 in engine.dtype and trainer.dtype"
+        )
+
+
+def _warn_of_errors(session: Session, done: Iteration) -> None:
+    if done.rollout.grade_errors:
+        grades = [t.grade for group in done.complete for t in group.trajectories if t.grade]
+        first = next((f" (the first: {g.detail})" for g in grades if g.verdict is Verdict.ERROR), "")
+        session.display.warn(
+            f"{done.rollout.grade_errors} responses are left out of training because their grading ended in an error, "
+            f"{session.recipe.rewards.retries} more tries included{first}"
         )
 
 

@@ -13,6 +13,12 @@ from perilune.rl.buffer import ReplayBuffer
 _RECIPE = "recipe.toml"
 _BUFFER = "buffer.sqlite"
 
+_FREE = {"name", "output", "threads", "rl.iterations"}
+# What a run that could not go on asks to change.
+_FREE |= {"rl.learning_rate", "sft.learning_rate", "sft.final_learning_rate", "trainer.dtype"}
+_FREE |= {"trainer.max_skipped_steps", "trainer.timeout_seconds", "engine.timeout_seconds"}
+_FREE |= {"rewards.workers", "rewards.retries", "rewards.timeout_seconds"}
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -25,6 +31,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of the trainer's checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def skipped(self) -> Path:
+        """Folder of minibatches whose optimiser step was skipped."""
+        return self.path / "skipped"
 
     def model(self, name: str) -> Path:
         """Folder of a model in Hugging Face form."""
@@ -88,7 +99,7 @@ def _check_same(path: Path, recipe: Recipe) -> None:
 
 
 def _free(key: str) -> bool:
-    return key.startswith(("logging.", "evaluation.")) or key in {"rl.iterations", "threads", "name", "output"}
+    return key.startswith(("logging.", "evaluation.")) or key in _FREE
 
 
 def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:

@@ -11,7 +11,7 @@ from perilune.rewards.pool import GradingPool
 from perilune.rl.timing import Clock
 from perilune.stages.components import Components
 from perilune.stages.run_folder import RunFolder
-from perilune.types import Problem
+from perilune.types import Problem, StepMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,12 @@ class Session:
     heldout: tuple[Problem, ...]
     clock: Clock
     """Seconds of this process per phase."""
+
+
+def warn_of_skipped(session: Session, step: StepMetrics) -> None:
+    """Tell people of an optimiser step that was skipped, and where its minibatch is."""
+    if step.skipped:
+        session.display.warn(
+            f"optimiser step {step.number} of {step.steps} skipped: loss {step.loss:.3g}, gradient norm "
+            f"{step.gradient_norm:.3g}; the first such minibatches are kept in {session.run.skipped}"
+        )

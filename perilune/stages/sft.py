@@ -12,7 +12,8 @@ from perilune.data.generators import AnswerForm, Style
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
 from perilune.rewards.pool import GradingPool
-from perilune.stages.session import Session
+from perilune.rl.skipped import saving_skipped
+from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import (
     Demonstration,
     GradeRequest,
@@ -68,7 +69,11 @@ def warm_up(session: Session) -> None:
     """Fine-tune on the verified demonstrations, on the responses alone; one update is the whole stage."""
     recipe, components = session.recipe, session.components
     with session.clock.phase("sft"):
+        before = session.grader.stats.errors
         demonstrations = demonstrations_for(recipe, session.grader)
+        errors = session.grader.stats.errors - before
+        if errors:
+            session.display.warn(f"{errors} demonstrations are left out because their grading ended in an error")
         samples = [_sample(*components.render_demonstration(d)) for d in demonstrations]
         steps = sft_steps(len(samples), recipe.sft, recipe.seed)
         session.display.note(f"{len(samples)} verified demonstrations, {len(steps)} optimiser steps")
@@ -77,10 +82,13 @@ def warm_up(session: Session) -> None:
             def on_step(step: StepMetrics) -> None:
                 progress(step.number, step.steps)
                 values = {"loss": step.loss, "learning_rate": step.learning_rate, "gradient_norm": step.gradient_norm}
-                session.log.write("sft_step", step.number, {**values, "tokens": step.tokens})
+                counts = {"tokens": step.tokens, "steps_skipped": int(step.skipped)}
+                session.log.write("sft_step", step.number, values | counts)
+                warn_of_skipped(session, step)
 
+            saving = saving_skipped(session.run.skipped, "sft", samples, steps, on_step)
             components.trainer.begin_iteration()
-            components.trainer.update(samples, Objective("sft"), steps, on_step)
+            components.trainer.update(samples, Objective("sft"), steps, saving)
 
 
 def _sample(prompt: tuple[int, ...], response: tuple[int, ...]) -> Sample:

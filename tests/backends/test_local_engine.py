@@ -57,6 +57,21 @@ def own_logprobs(model: PreTrainedModel, prompt: Sequence[int], response: Sequen
     return [float(logprobs[place, token]) for place, token in zip(places, response, strict=True)]
 
 
+def test_each_step_is_a_sign_of_life(tiny_model: PreTrainedModel) -> None:
+    signs: list[None] = []
+    engine = LocalEngine(
+        copy.deepcopy(tiny_model),
+        NEVER,
+        slots=4,
+        detector=lambda: RepetitionDetector(8, 40, 400),
+        alive=lambda: signs.append(None),
+    )
+    signs.clear()
+    # Twenty tokens each, one a step, and nothing is handed out before the last.
+    next(engine.generate([request(n) for n in range(4)]))
+    assert len(signs) == 20
+
+
 def test_logprobs_are_the_models_own(tiny_model: PreTrainedModel) -> None:
     requests = [request(n, length=3 + n % 5) for n in range(9)]
     completions = by_id(list(make_engine(tiny_model).generate(requests)))

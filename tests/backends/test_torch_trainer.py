@@ -16,7 +16,7 @@ from perilune.backends.trainers.packing import pack
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
-from perilune.types import Objective, OptimizerStep, Sample
+from perilune.types import Objective, OptimizerStep, Sample, StepMetrics
 
 OPMD = Objective("opmd", tau=0.1)
 
@@ -287,18 +287,110 @@ def test_writes_a_hugging_face_model(
     assert AutoTokenizer.from_pretrained(tmp_path).chat_template == tiny_tokenizer.chat_template
 
 
-def test_refuses_a_step_that_is_not_finite(
-    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+BAD = 0
+"""Place of the sample that no loss can be made of, in :func:`with_a_bad_one`."""
+
+
+def with_a_bad_one() -> list[Sample]:
+    return [make_sample(9, 6, 9, math.inf), *samples()[1:]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_step_that_is_not_finite_leaves_no_trace(
+    dtype: torch.dtype, tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
 ) -> None:
+    good, bad = one_step([1, 2, 3, 4, 5]), one_step([BAD, 1])
+    clean, soiled = (make_trainer(tiny_model, tiny_tokenizer, dtype, micro_batch_tokens=20) for _ in range(2))
+    steps: list[StepMetrics] = []
+    results = []
+    for trainer, asked in ((clean, good * 3), (soiled, [*good, *bad, *good, *bad, *good])):
+        trainer.begin_iteration()
+        results.append(trainer.update(with_a_bad_one(), OPMD, asked, steps.append))
+    assert [step.skipped for step in steps] == [False] * 3 + [False, True, False, True, False]
+    assert not math.isfinite(steps[4].loss)
+    expected, found = results
+    assert (found.steps, found.skipped, expected.steps, expected.skipped) == (3, 2, 3, 0)
+    assert (found.loss, found.gradient_norm) == (expected.loss, expected.gradient_norm)
+    assert found.kl_to_reference == expected.kl_to_reference
+    assert found.tokens > expected.tokens
+    assert soiled.version == clean.version == 1
+    # To the bit: masters, both moments and the step count of each, and the compute weights.
+    for (name, mine), (_, theirs) in zip(soiled.weights(), clean.weights(), strict=True):
+        assert torch.equal(mine, theirs), name
+        assert torch.equal(soiled._model.get_parameter(name), clean._model.get_parameter(name)), name
+    assert soiled._optimizer is not None and clean._optimizer is not None
+    for mine_state, their_state in zip(soiled._optimizer.state.values(), clean._optimizer.state.values(), strict=True):
+        assert set(mine_state) == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(torch.equal(mine_state[key], their_state[key]) for key in mine_state)
+
+
+def test_equal_weights_keep_their_version(tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     trainer = make_trainer(tiny_model, tiny_tokenizer)
     start = weights(trainer)
     trainer.begin_iteration()
-    with pytest.raises(TrainerError, match="not both finite"):
-        trainer.update([make_sample(1, 6, 9, math.inf)], OPMD, one_step([0]))
-    for name, weight in trainer.weights():
-        assert torch.equal(weight, start[name])
+    metrics = trainer.update(with_a_bad_one(), OPMD, one_step([BAD]) * 2)
+    assert (metrics.steps, metrics.skipped, trainer.version) == (0, 2, 0)
+    assert math.isnan(metrics.loss) and math.isnan(metrics.kl_to_reference)
+    assert all(torch.equal(weight, start[name]) for name, weight in trainer.weights())
+    assert trainer.update(with_a_bad_one(), OPMD, one_step([1])).steps == 1
+    assert trainer.version == 1
+
+
+def test_too_many_skipped_steps_in_a_row_are_told_after_the_last_was_reported(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    settings = {"max_skipped_steps": 4}
+    trainer = make_trainer(tiny_model, tiny_tokenizer, **settings)
+    good, bad = one_step([1]), one_step([BAD])
+    trainer.begin_iteration()
+    # Three, a good one, three: never four in a row.
+    trainer.update(with_a_bad_one(), OPMD, [*bad * 3, *good, *bad * 3])
+    trainer.save(tmp_path)
+    # The count goes on over the update, the iteration and the process.
+    other = make_trainer(tiny_model, tiny_tokenizer, **settings)
+    other.load(tmp_path)
+    steps: list[StepMetrics] = []
+    for mine in (trainer, other):
+        mine.begin_iteration()
+        with pytest.raises(TrainerError, match=r"4 optimiser steps in a row .*lower the learning rate \(0.001\)"):
+            mine.update(with_a_bad_one(), OPMD, bad * 3, steps.append)
+    assert [step.skipped for step in steps] == [True, True]
+
+
+@pytest.mark.parametrize("objective", [OPMD, Objective("sft")])
+def test_weights_that_overflow_are_not_kept(
+    objective: Objective, tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    trainer = make_trainer(tiny_model, tiny_tokenizer)
+    trainer.begin_iteration()
+    steps: list[StepMetrics] = []
+    # The first step's own loss is fine; what it leaves behind is not.
+    with pytest.raises(TrainerError, match="no finite log-probabilities, so it is not kept"):
+        trainer.update(samples(), objective, one_step(range(6), 1e18) * 3, steps.append)
+    assert [step.skipped for step in steps] == [False, True, True]
+    assert trainer.version == 0
+
+
+def test_an_update_needs_something_to_train_on(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    trainer = make_trainer(tiny_model, tiny_tokenizer)
     with pytest.raises(TrainerError, match="at least one sample"):
         trainer.update([], OPMD, one_step([0]))
+
+
+def test_each_micro_batch_is_a_sign_of_life(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    signs: list[None] = []
+    config = TrainerConfig(micro_batch_tokens=8)
+    trainer = TorchTrainer(
+        copy.deepcopy(tiny_model), tiny_tokenizer, config, torch.float32, alive=lambda: signs.append(None)
+    )
+    trainer.begin_iteration()
+    trainer.update(samples(), OPMD, one_step(range(6)))
+    # Scored, trained on, and one more for the new policy.
+    assert len(signs) == 2 * len(list(pack(samples(), range(6), 8))) + 1
 
 
 def test_packing_shares_prompts_within_the_budget() -> None:

@@ -93,6 +93,15 @@ def test_nothing_left_says_what_each_filter_removed(tmp_path):
         load_problems(empty, "train")
 
 
+def test_a_reward_that_is_named_judges_generated_problems_too():
+    generators = (GeneratorConfig(name="arithmetic"), GeneratorConfig(name="countdown"))
+    asked = mixture(*generators, count=40)
+    assert {p.reward for p in load_problems(asked, "train")} == {"math", "countdown"}
+    own = asked.model_copy(update={"reward": "my_rewards:exact"})
+    assert {p.reward for p in load_problems(own, "train")} == {"my_rewards:exact"}
+    assert {d.problem.reward for d in generator_demonstrations(own, 10, seed=0)} == {"my_rewards:exact"}
+
+
 def test_an_empty_slice_is_named_as_the_cause(tmp_path):
     with pytest.raises(ProblemsError, match=r"no rows in .*rows = '7:' leaves 0 of 3"):
         load_problems(source(tmp_path, rows=ROWS).model_copy(update={"rows": "7:"}), "train")

@@ -41,6 +41,13 @@ def test_an_iteration_is_one_line_and_what_is_missing_is_a_dash():
     )
 
 
+def test_what_went_wrong_in_an_iteration_is_on_its_line():
+    fine = iteration_line(3, 10, {**METRICS, "grade_errors": 0.0, "steps_skipped": 0.0})
+    assert fine == iteration_line(3, 10, METRICS)
+    assert " | NOT GRADABLE 2 | rollout" in iteration_line(3, 10, {**METRICS, "grade_errors": 2.0})
+    assert " | STEPS SKIPPED 1 | rollout" in iteration_line(3, 10, {**METRICS, "steps_skipped": 1.0})
+
+
 def test_without_a_terminal_there_are_plain_lines_however_long():
     stream, outcome = io.StringIO(), io.StringIO()
     with Display(stream=stream, outcome=outcome) as display:

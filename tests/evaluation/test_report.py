@@ -1,5 +1,6 @@
 import html
 import json
+import math
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -152,6 +153,15 @@ def test_nothing_graded_is_a_dash(tmp_path):
     with MetricsLog(tmp_path) as log:
         log.write("evaluation", 0, {"name": "base", "summary": summary})
     assert "Base model –" in page_of(tmp_path).text
+
+
+def test_skipped_steps_of_both_stages_are_counted(make_run):
+    folder = make_run(iterations=2)
+    assert "Steps skipped" not in page_of(folder).text
+    with MetricsLog(folder) as log:
+        log.write("sft_step", 1, {"loss": math.nan, "learning_rate": 1e-5, "steps_skipped": 1})
+        log.write("iteration", 2, {"steps_skipped": 2.0})
+    assert "Steps skipped 3 loss or gradient was not finite" in page_of(folder).text
 
 
 def test_a_folder_of_no_run_is_told(tmp_path):

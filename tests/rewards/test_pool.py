@@ -16,7 +16,7 @@ from perilune.types import Grade, GradeRequest, Message, Problem, Stop, Verdict
 
 OWN = textwrap.dedent(
     """
-    import os, signal, subprocess, sys, time
+    import os, resource, signal, subprocess, sys, time
     from pathlib import Path
     from perilune.types import Grade, Verdict
 
@@ -76,6 +76,36 @@ OWN = textwrap.dedent(
         print("noise on standard output")
         return Grade(Verdict.RIGHT, 1.0, f"{os.getpid()} {os.getsid(0)} {stop}")
 
+    def stop_once(problem, response, stop):
+        if first_time(problem.answer):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return RIGHT
+
+    def kill(problem, response, stop):
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(1000)
+
+    def devour(problem, response, stop):
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        return [bytes(1 << 20) for _ in range(1 << 20)]
+
+    def write_to_the_pool(garbage):
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                    os.write(int(name), garbage)
+            except OSError:
+                pass
+
+    def garble_once(problem, response, stop):
+        if first_time(problem.answer):
+            write_to_the_pool(b'{"verdict": "right"}\\n')
+        return RIGHT
+
+    def flood(problem, response, stop):
+        while True:
+            write_to_the_pool(b"x" * 65536)
+
     def child(problem, response, stop):
         started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
         Path(problem.answer).write_text(str(started.pid))
@@ -91,6 +121,7 @@ def own_rewards(tmp_path, monkeypatch):
     (tmp_path / "own_rewards.py").write_text(OWN)
     (tmp_path / "slow_to_import.py").write_text(SLOW_TO_IMPORT)
     (tmp_path / "deadly_import.py").write_text("import os\nos._exit(9)\n")
+    (tmp_path / "endless_import.py").write_text("import time\ntime.sleep(1000)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 
@@ -113,7 +144,7 @@ def one(reward, timeout=1.0, retries=1, answer="18"):
 
 def gone(pid):
     """Whether a process has ended (a zombie that nobody has reaped yet counts as ended)."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 25
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z":
@@ -198,7 +229,7 @@ def test_without_retries_the_first_failure_is_final(own_rewards, tmp_path):
 
 @pytest.mark.parametrize(
     ("reward", "detail"),
-    [("exit", "exit status 3"), ("crash", "SIGSEGV"), ("quit", "exit status 4")],
+    [("exit", "exit status 3"), ("crash", "SIGSEGV"), ("quit", "exit status 4"), ("kill", "when memory runs out")],
 )
 def test_a_worker_that_dies_is_replaced_and_the_item_is_an_error(own_rewards, reward, detail):
     grade, stats, events = one(f"own_rewards:{reward}", timeout=5)
@@ -215,6 +246,7 @@ def test_a_worker_that_dies_is_replaced_and_the_item_is_an_error(own_rewards, re
         ("own_rewards:error", "judge asleep"),
         ("own_rewards:not_a_grade", "returned a float, not a Grade"),
         ("own_rewards:beyond", "score nan"),
+        ("own_rewards:devour", "MemoryError"),
         ("own_rewards:missing", "no attribute missing"),
         ("no_such_module:missing", "cannot import no_such_module"),
     ],
@@ -224,6 +256,76 @@ def test_a_reward_that_fails_is_an_error_with_its_text_and_the_worker_lives(own_
     assert grade.verdict is Verdict.ERROR
     assert detail in grade.detail
     assert (stats.restarts, stats.retries, stats.errors) == (0, 1, 1)
+
+
+def test_a_worker_that_is_stopped_is_replaced_and_its_item_retried(own_rewards, tmp_path):
+    grade, stats, events = one("own_rewards:stop_once", timeout=0.5, answer=str(tmp_path / "a"))
+    assert grade.verdict is Verdict.RIGHT
+    assert (stats.timeouts, stats.restarts, stats.retries, stats.errors) == (1, 1, 1, 0)
+    assert "gave no grade within 0.5 s; a new one takes its place" in events[0]
+
+
+def worker_pid(pool):
+    pool.submit(request("who", "own_rewards:worker"))
+    return int(dict(pool.drain())["who"].detail.split()[0])
+
+
+def test_a_worker_stopped_while_idle_holds_up_neither_the_pool_nor_the_other_worker(own_rewards):
+    # More than a socket holds, so that a pool which waits for its worker to read would wait for ever.
+    long = "x" * 4_000_000
+    with GradingPool(RewardsConfig(workers=2), start_seconds=8.0) as pool:
+        pid = worker_pid(pool)
+        os.kill(pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        for name in ("a", "b"):
+            pool.submit(request(name, "own_rewards:worker", response=long))
+        grades = dict(pool.drain())
+        assert time.monotonic() - begun < 60
+    assert all(grade.verdict is Verdict.RIGHT for grade in grades.values())
+    assert gone(pid)
+
+
+def test_what_is_no_grade_is_not_taken_for_one(own_rewards, tmp_path):
+    grade, stats, events = one("own_rewards:garble_once", answer=str(tmp_path / "a"))
+    assert grade.verdict is Verdict.RIGHT
+    assert (stats.restarts, stats.retries, stats.errors) == (1, 1, 0)
+    assert "instead of a grade" in events[0]
+    grade, stats, _ = one("own_rewards:flood", timeout=20)
+    assert grade.verdict is Verdict.ERROR
+    assert "bytes that are no message" in grade.detail
+    assert (stats.restarts, stats.timeouts, stats.errors) == (2, 0, 1)
+
+
+def test_workers_that_are_killed_while_there_is_nothing_to_do_are_replaced_however_often(own_rewards):
+    with GradingPool(RewardsConfig(workers=1)) as pool:
+        for deaths in range(1, 6):
+            os.kill(worker_pid(pool), signal.SIGKILL)
+            deadline = time.monotonic() + 30
+            while pool.stats.restarts < deaths and time.monotonic() < deadline:
+                time.sleep(0.01)
+        pool.submit(request("x"))
+        assert dict(pool.drain())["x"].verdict is Verdict.RIGHT
+        assert (pool.stats.restarts, pool.stats.errors, pool.stats.retries) == (5, 0, 0)
+
+
+def test_closing_does_not_wait_for_workers_that_are_stopped_or_hang(own_rewards):
+    with GradingPool(RewardsConfig(workers=2, timeout_seconds=1000)) as pool:
+        first = worker_pid(pool)
+        os.kill(first, signal.SIGSTOP)
+        pool.submit(request("x", "own_rewards:hang"))
+        pool.submit(request("y", "own_rewards:hang"))
+        pids = [worker._process.pid for worker in pool._workers]
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+    assert first in pids
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_pool_that_can_start_no_process_says_so(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with GradingPool(RewardsConfig(workers=1)) as pool, pytest.raises(RewardError, match="no grading process can be"):
+        pool.submit(request("x"))
+        pool.drain()
 
 
 def test_good_items_survive_bad_neighbours(own_rewards):
@@ -285,12 +387,13 @@ PARENT = textwrap.dedent(
     from perilune.rewards.pool import GradingPool
     from perilune.types import *
 
-    with GradingPool(RewardsConfig(workers=2, timeout_seconds=1.0, retries=0)) as pool:
+    config = RewardsConfig(workers=2, timeout_seconds=1.0, retries=0)
+    with GradingPool(config, start_seconds=float(sys.argv[2])) as pool:
         problem = Problem("p", (Message("user", "?"),), "18", "own_rewards:worker")
         pool.submit(GradeRequest("x", problem, ""))
         pid = dict(pool.drain())["x"].detail.split()[0]
-        hanging = Problem("p", (Message("user", "?"),), "18", "own_rewards:" + sys.argv[1])
-        if sys.argv[1] != "worker":
+        hanging = Problem("p", (Message("user", "?"),), "18", sys.argv[1])
+        if sys.argv[1] != "own_rewards:worker":
             pool.submit(GradeRequest("y", hanging, ""))
             pool.submit(GradeRequest("z", hanging, ""))
         print(pid, *(w._process.pid for w in pool._workers), flush=True)
@@ -299,10 +402,10 @@ PARENT = textwrap.dedent(
 )
 
 
-def parent(own_rewards, doing):
+def parent(own_rewards, doing, start_seconds=60.0):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(own_rewards), *filter(None, sys.path)])}
     return subprocess.Popen(
-        [sys.executable, "-c", PARENT, doing],
+        [sys.executable, "-c", PARENT, doing, str(start_seconds)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -311,9 +414,12 @@ def parent(own_rewards, doing):
     )
 
 
-@pytest.mark.parametrize("doing", ["worker", "hang"])
-def test_workers_die_when_their_parent_is_killed(own_rewards, doing):
-    with parent(own_rewards, doing) as process:
+@pytest.mark.parametrize(
+    ("doing", "start_seconds"),
+    [("own_rewards:worker", 60.0), ("own_rewards:hang", 60.0), ("endless_import:anything", 10.0)],
+)
+def test_workers_die_when_their_parent_is_killed(own_rewards, doing, start_seconds):
+    with parent(own_rewards, doing, start_seconds) as process:
         pids = [int(pid) for pid in process.stdout.readline().split()]
         process.kill()
     assert len(pids) == 3
@@ -321,7 +427,7 @@ def test_workers_die_when_their_parent_is_killed(own_rewards, doing):
 
 
 def test_an_interrupt_shows_no_traceback_of_a_worker(own_rewards):
-    with parent(own_rewards, "worker") as process:
+    with parent(own_rewards, "own_rewards:worker") as process:
         pids = [int(pid) for pid in process.stdout.readline().split()]
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
         _, errors = process.communicate(timeout=30)

@@ -135,6 +135,7 @@ class Lab:
             render=self.render,
             decode=lambda tokens: str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)),
             checkpoints=checkpoints,
+            skipped=self.folder / "skipped",
             seed=3,
             on_segment=on_segment,
             on_step=lambda step: None,

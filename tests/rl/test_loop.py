@@ -251,6 +251,26 @@ def test_an_interruption_while_training_repeats_the_training_alone(lab: Lab, sho
         assert torch.allclose(mine, theirs, atol=1e-4), name
 
 
+def test_an_update_that_ruins_the_weights_is_not_committed_and_its_bad_minibatch_is_kept(
+    lab: Lab, short_config: RLConfig
+) -> None:
+    config = changed(short_config, segment_tokens=16, iterations=2)
+    parts = lab.parts()
+    run(parts, changed(config, iterations=1))
+    good = [weight.clone() for _, weight in parts.trainer.weights()]
+    with pytest.raises(TrainerError, match="no finite log-probabilities, so it is not kept"):
+        run(lab.parts(), changed(config, learning_rate=1e18))
+    (kept,) = (lab.folder / "skipped").iterdir()
+    assert kept.name == "iteration-00002-step-2.jsonl"
+    again = lab.parts()
+    assert again.buffer.get("iteration") == 1
+    assert all(torch.equal(mine, theirs) for (_, mine), theirs in zip(again.trainer.weights(), good, strict=True))
+    # What was generated is trained on with the changed learning rate.
+    (done,) = run(again, config)
+    assert (done.rollout.responses, len(done.complete), again.trainer.version) == (0, 2, 2)
+    assert done.update is not None and done.update.skipped == 0
+
+
 def test_each_iteration_commits_a_checkpoint_and_removes_the_one_before(lab: Lab, short_config: RLConfig) -> None:
     parts = lab.parts()
     for done in iterate(parts, changed(short_config, iterations=3)):

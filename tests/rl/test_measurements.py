@@ -39,7 +39,7 @@ def test_an_iterations_figures() -> None:
     rewarded = RewardedGroup(GROUP, TRAJECTORIES[:3], (1.0, 0.0, -0.25), (0.75, -0.25, -0.5))
     flat = RewardedGroup(GROUP, TRAJECTORIES[1:3], (0.0, 0.0), (0.0, 0.0))
     samples = (sample(0, 0), sample(0, 0, 1, 1, 2, 2), sample(0, 1), sample(1, 3, group=1))
-    update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, 0.03)
+    update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, 0.03, skipped=1)
     done = Iteration(
         4, RolloutResult(9, 90, 1), (GROUP,), (rewarded, flat), samples, update, 7, 2, {"rollout": 1.5, "train": 2.5}
     )
@@ -54,6 +54,7 @@ def test_an_iterations_figures() -> None:
     assert metrics["stop_cut"] == pytest.approx(3 / 7)
     assert [metrics[f"versions_{n}"] for n in ("1", "2", "3_or_more")] == [0.25, 0.5, 0.25]
     assert (metrics["mismatch_mean"], metrics["mismatch_max"], metrics["kl_to_reference"]) == (0.01, 0.2, 0.03)
+    assert (metrics["optimizer_steps"], metrics["steps_skipped"], metrics["grade_errors"]) == (3, 1, 1)
     assert (metrics["seconds_rollout"], metrics["seconds_train"]) == (1.5, 2.5)
     assert multi_version_count(samples) == 3
 

@@ -23,13 +23,15 @@ from transformers import PreTrainedModel
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
 from perilune.backends.engines.sampling import sample_tokens
-from perilune.backends.engines.slots import ATTENTION_NAME, ROWS, Run, SlotBatch, SlotCache
+from perilune.backends.engines.slots import ATTENTION_NAME, ROWS, Run, SlotBatch, SlotCache, cut_blocks
 from perilune.backends.models import copy_weights
 from perilune.errors import EngineError
 from perilune.types import Completion, Request, Segment, Stop
 
 _PREFILL_TOKENS = 2048
 """Earlier tokens admitted in one step, so that running responses do not stall behind a wave of new ones."""
+_PRODUCT_COST = 1000
+"""Cache positions that a CPU core reads in the time that another product costs it."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class _Row:
     request: Request
     tokens: list[int]
     """Prompt and response; all but the newest are in the cache, or will be within this step."""
+    earlier: tuple[int, ...]
+    """Those that were computed in one run when the response was admitted."""
     detector: RepetitionDetector
     new_tokens: list[int] = field(default_factory=list)
     new_logprobs: list[float] = field(default_factory=list)
@@ -55,6 +59,7 @@ class LocalEngine:
         slots: int,
         detector: Callable[[], RepetitionDetector],
         version: int = 0,
+        alive: Callable[[], None] = lambda: None,
     ):
         """Take ownership of the model; it keeps its dtype and device.
 
@@ -64,6 +69,7 @@ class LocalEngine:
             slots: responses generated side by side, at most.
             detector: makes a fresh repetition detector, one per response.
             version: the policy version of the model's present weights.
+            alive: called before each step.
 
         Raises:
             EngineError: the slots do not reproduce this model's own attention.
@@ -73,6 +79,7 @@ class LocalEngine:
         self._slots = slots
         self._new_detector = detector
         self._version = version
+        self._alive = alive
         self._device = model.device
         self._config = model.config.get_text_config()
         self._verify()
@@ -142,7 +149,7 @@ class LocalEngine:
                 detector.push(token)
             tokens = [*request.prompt_tokens, *request.response_tokens]
             earlier, slot = tuple(tokens[:-1]), len(rows)
-            rows.append(_Row(request, tokens, detector))
+            rows.append(_Row(request, tokens, earlier, detector))
             if not earlier:
                 continue
             source = _holder(rows[:settled], earlier)
@@ -172,9 +179,13 @@ class LocalEngine:
     @torch.inference_mode()
     def _forward(self, contexts: Sequence[Sequence[int]], runs: Sequence[Run], cache: SlotCache) -> Tensor:
         """Logits after each context's newest token, [n, vocabulary]."""
+        self._alive()
         ids = [context[-1] for context in contexts]
         positions = [len(context) - 1 for context in contexts]
-        count, span = len(ids), max(positions) + 1
+        count = len(ids)
+        # A GPU reads the cache faster than it starts another kernel.
+        cost = _PRODUCT_COST if self._device.type == "cpu" else 1 << 62
+        blocks = cut_blocks([len(context) for context in contexts], product_cost=cost)
         for run in runs:
             ids += contexts[run.slots[0]][: run.length]
             positions += range(run.length)
@@ -183,7 +194,7 @@ class LocalEngine:
         positions += padding
         places = torch.tensor(positions, device=self._device)
         rows_n = torch.arange(count, device=self._device)
-        batch = SlotBatch(cache, places[:count], -(-span // ROWS) * ROWS, runs, rows_n, {})
+        batch = SlotBatch(cache, places[:count], blocks, runs, rows_n, {})
         out = self._model(
             input_ids=torch.tensor([ids], device=self._device),
             position_ids=places[None],
@@ -245,9 +256,8 @@ class LocalEngine:
 
 
 def _holder(rows: Sequence[_Row], earlier: tuple[int, ...]) -> int | None:
-    """A slot whose cache already begins with these tokens."""
-    wanted = list(earlier)
+    """A slot whose cache begins with these tokens, computed in one run: what was decoded rounds differently."""
     for slot, row in enumerate(rows):
-        if len(row.tokens) > len(wanted) and row.tokens[: len(wanted)] == wanted:
+        if row.earlier == earlier:
             return slot
     return None

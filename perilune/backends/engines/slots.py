@@ -67,6 +67,26 @@ class SlotCache:
             tensor[target, :, :length] = tensor[source, :, :length]
 
 
+_BLOCK_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Slots [start, stop) that attend in one product, over the first ``span`` positions of the cache.
+
+    The span is a multiple of ``ROWS``.
+    """
+
+    start: int
+    stop: int
+    span: int
+
+    @property
+    def area(self) -> int:
+        """Cache positions that are read."""
+        return (self.stop - self.start) * self.span
+
+
 @dataclass(slots=True)
 class SlotBatch:
     """What one forward pass needs to know about its packed tokens."""
@@ -74,25 +94,45 @@ class SlotBatch:
     cache: SlotCache
     positions_n: Tensor
     """[n] position of each row's token in its slot."""
-    span: int
-    """Longest context among the rows, its newest token counted, in whole blocks."""
+    blocks: Sequence[Block]
+    """The rows, cut where reading all of them to the longest context would cost more than another product."""
     runs: Sequence[Run]
     rows_n: Tensor
     """[n] 0 … n-1, kept to avoid making it in every layer."""
-    masks: dict[int | None, Tensor]
-    """Additive masks [n, 1, 1, span] by sliding window, made at first use."""
+    masks: dict[tuple[int | None, int], Tensor]
+    """Additive masks [rows, 1, 1, span] by sliding window and block, made at first use."""
 
-    def mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """Which cache positions each row may read, as an additive mask [n, 1, 1, span]."""
-        if window not in self.masks:
-            column = torch.arange(self.span, device=self.positions_n.device)
-            newest = self.positions_n[:, None]
+    def mask(self, window: int | None, block: Block, dtype: torch.dtype) -> Tensor:
+        """Which cache positions each row of a block may read, as an additive mask [rows, 1, 1, span]."""
+        found = self.masks.get((window, block.start))
+        if found is None:
+            column = torch.arange(block.span, device=self.positions_n.device)
+            newest = self.positions_n[block.start : block.stop, None]
             hidden = column > newest
             if window is not None:
                 hidden |= column <= newest - window
             mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, float("-inf"))
-            self.masks[window] = mask[:, None, None, :]
-        return self.masks[window]
+            found = self.masks[window, block.start] = mask[:, None, None, :]
+        return found
+
+
+def cut_blocks(contexts: Sequence[int], *, product_cost: int) -> list[Block]:
+    """Neighbouring slots in blocks of about equal contexts: long responses do not make all slots be read to their end.
+
+    Args:
+        contexts: tokens of each slot, its newest one counted.
+        product_cost: what another product costs, in cache positions read.
+    """
+    blocks: list[Block] = []
+    for start in range(0, len(contexts), _BLOCK_ROWS):
+        part = contexts[start : start + _BLOCK_ROWS]
+        blocks.append(Block(start, start + len(part), -(-max(part) // ROWS) * ROWS))
+        while len(blocks) > 1:
+            joined = Block(blocks[-2].start, blocks[-1].stop, max(blocks[-2].span, blocks[-1].span))
+            if joined.area - blocks[-2].area - blocks[-1].area > product_cost:
+                break
+            blocks[-2:] = [joined]
+    return blocks
 
 
 def slot_attention(
@@ -144,14 +184,17 @@ def slot_attention(
     # The query heads that share a key/value head become its query positions: no expansion of the cache.
     shared = heads // kv_heads
     queries = query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, shared, head_dim)
-    rows = F.scaled_dot_product_attention(
-        F.pad(queries, (0, 0, 0, -shared % _QUERIES)),
-        keys[:count, :, : slot_batch.span],
-        values[:count, :, : slot_batch.span],
-        attn_mask=slot_batch.mask(sliding_window, query.dtype),
-        scale=scaling,
-    )
-    out[:count] = rows[:, :, :shared].reshape(count, heads, head_dim)
+    queries = F.pad(queries, (0, 0, 0, -shared % _QUERIES))
+    for block in slot_batch.blocks:
+        part = slice(block.start, block.stop)
+        rows = F.scaled_dot_product_attention(
+            queries[part],
+            keys[part, :, : block.span],
+            values[part, :, : block.span],
+            attn_mask=slot_batch.mask(sliding_window, block, query.dtype),
+            scale=scaling,
+        )
+        out[part] = rows[:, :, :shared].reshape(-1, heads, head_dim)
     return out[None], None
 
 

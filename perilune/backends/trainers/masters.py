@@ -1,12 +1,14 @@
 """fp32 master weights under a compute model in bf16 or fp32, and the optimiser that moves them.
 
 Weights held in bf16 alone do not learn at the rates of post-training: an update of 1e-5 vanishes in their eight bits
-of mantissa. Gradients are summed over micro-batches in fp32, too.
+of mantissa. Gradients are summed over micro-batches in fp32, too. Masters and gradient are one block each, so that an
+optimiser step is one pass over memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,45 +20,60 @@ class MasterWeights:
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype):
         """Take the model in fp32 and turn its parameters to ``dtype``, keeping fp32 masters beside them."""
-        self._names = [name for name, _ in model.named_parameters()]
+        parameters = list(model.named_parameters())
+        self._names = [name for name, _ in parameters]
+        self._compute = [parameter for _, parameter in parameters]
+        self._sizes = [parameter.numel() for parameter in self._compute]
+        self._block = torch.nn.Parameter(torch.cat([p.detach().float().flatten() for p in self._compute]))
+        self._masters = self._views(self._block.detach())
         if dtype == torch.float32:
-            self._compute = [parameter for _, parameter in model.named_parameters()]
-            self._masters = self._compute
-            return
-        self._masters = [torch.nn.Parameter(p.detach().float().clone()) for _, p in model.named_parameters()]
-        model.to(dtype=dtype)  # type: ignore[call-arg]
-        self._compute = [parameter for _, parameter in model.named_parameters()]
-        for compute, master in zip(self._compute, self._masters, strict=True):
-            compute.register_post_accumulate_grad_hook(_hand_over(master))
+            for compute, master in zip(self._compute, self._masters, strict=True):
+                compute.data = master
+        else:
+            model.to(dtype=dtype)  # type: ignore[call-arg]
+        self._rounded = dtype != torch.float32
+        self._gradients: list[Tensor] = []
+        self._arrived: set[int] = set()
+        for place, compute in enumerate(self._compute):
+            compute.register_post_accumulate_grad_hook(partial(self._take_gradient, place))
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """(Hugging Face name, fp32 weight) of every parameter; tied ones once."""
-        for name, master in zip(self._names, self._masters, strict=True):
-            yield name, master.detach()
+        return zip(self._names, self._masters, strict=True)
 
     def optimizer(self, *, betas: tuple[float, float], weight_decay: float) -> torch.optim.AdamW:
         """A fresh AdamW over the masters; the learning rate is set per step."""
-        return torch.optim.AdamW(self._masters, lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
+        return torch.optim.AdamW([self._block], lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
 
     def clip_gradient(self, maximum: float) -> float:
         """Scale the gradient to at most this global norm; return the norm before."""
-        return float(torch.nn.utils.clip_grad_norm_(self._masters, maximum, foreach=True))
+        for place, gradient in enumerate(self._gradients):
+            if place not in self._arrived:
+                gradient.zero_()
+        norm = torch.nn.utils.get_total_norm(self._gradients, foreach=True)
+        if norm > maximum and self._block.grad is not None:
+            self._block.grad.mul_(maximum / norm)
+        return float(norm)
 
     def clear_gradient(self) -> None:
-        """Forget the gradient."""
-        for parameter in (*self._masters, *self._compute):
-            parameter.grad = None
+        """Forget the gradient; its memory stays for the next step."""
+        self._arrived.clear()
+
+    def free_gradient(self) -> None:
+        """Forget the gradient and give its memory back."""
+        self._arrived.clear()
+        self._gradients, self._block.grad = [], None
 
     @torch.no_grad()
     def publish(self) -> None:
         """Compute weights <- masters."""
-        if self._compute is not self._masters:
+        if self._rounded:
             for compute, master in zip(self._compute, self._masters, strict=True):
                 compute.copy_(master)
 
     def clone(self) -> list[Tensor]:
-        """A copy of the masters, for :meth:`swap`."""
-        return [master.detach().clone() for master in self._masters]
+        """A copy of the masters, for :meth:`assign`."""
+        return self._views(self._block.detach().clone())
 
     @torch.no_grad()
     def assign(self, weights: Iterable[Tensor]) -> None:
@@ -65,22 +82,21 @@ class MasterWeights:
             master.copy_(weight)
         self.publish()
 
+    def _views(self, block: Tensor) -> list[Tensor]:
+        """The parts of a block that belong to the parameters, in their shapes."""
+        parts = block.split(self._sizes)
+        return [part.view(compute.shape) for part, compute in zip(parts, self._compute, strict=True)]
 
-class _HandOver:
-    def __init__(self, master: Tensor):
-        self.master = master
-
-    def __call__(self, compute: Tensor) -> None:
-        gradient = compute.grad
-        compute.grad = None
+    def _take_gradient(self, place: int, compute: Tensor) -> None:
+        """Add a compute weight's gradient to its master's in fp32, and free it at once."""
+        gradient, compute.grad = compute.grad, None
         if gradient is None:
             return
-        if self.master.grad is None:
-            self.master.grad = gradient.float()
+        if not self._gradients:
+            self._block.grad = torch.empty_like(self._block)
+            self._gradients = self._views(self._block.grad)
+        if place in self._arrived:
+            self._gradients[place] += gradient
         else:
-            self.master.grad += gradient
-
-
-def _hand_over(master: Tensor) -> _HandOver:
-    """A hook that adds a compute weight's gradient to its master's in fp32 and frees it at once."""
-    return _HandOver(master)
+            self._gradients[place].copy_(gradient)
+            self._arrived.add(place)

@@ -11,43 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-from perilune.backends.attention import causal_attention
+from perilune.backends.trainers.tree_attention import Branch, Tree, tree_attention
 from perilune.errors import TrainerError
 from perilune.types import Sample
 
 ATTENTION_NAME = "perilune_packed"
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One response within a tree. Its last token is never an input: nothing is predicted from it."""
-
-    sample: int
-    """Index of the sample in the batch that was packed."""
-    start: int
-    """Index of its first input token among the packed tokens."""
-    length: int
-    """Input tokens: one less than the response has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A prompt and the responses that share it."""
-
-    start: int
-    """Index of the prompt's first token among the packed tokens."""
-    length: int
-    """Prompt tokens."""
-    branches: tuple[Branch, ...]
-
-    @property
-    def end(self) -> int:
-        """Index after its last token."""
-        return max([self.start + self.length, *(b.start + b.length for b in self.branches)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,31 +121,8 @@ def packed_attention(
     for name in ("softcap", "s_aux", "position_bias"):
         if rest.get(name) is not None:
             raise TrainerError(f"the torch trainer cannot compute packed attention with {name!r}")
-    repeats = query.shape[1] // key.shape[1]
-    if repeats > 1:
-        key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-    # split, not slices: its backward pass is one concatenation.
-    sizes = [size for tree in trees for size in _sizes(tree)]
-    pieces = zip(query.split(sizes, 2), key.split(sizes, 2), value.split(sizes, 2), strict=True)
-    parts: list[Tensor] = []
-    for tree in trees:
-        stem_query, stem_key, stem_value = next(pieces)
-        parts.append(causal_attention(stem_query, stem_key, stem_value, scaling, sliding_window))
-        for _ in _sizes(tree)[1:]:
-            own_query, own_key, own_value = next(pieces)
-            keys, values = torch.cat((stem_key, own_key), 2), torch.cat((stem_value, own_value), 2)
-            parts.append(causal_attention(own_query, keys, values, scaling, sliding_window))
-    return torch.cat(parts, 2).transpose(1, 2), None
-
-
-def _sizes(tree: Tree) -> list[int]:
-    """Lengths of the stretches that are attended to as one: the stem, then each branch that has input tokens.
-
-    With one response, prompt and response are one plain causal sequence.
-    """
-    if len(tree.branches) == 1:
-        return [tree.end - tree.start]
-    return [tree.length, *(branch.length for branch in tree.branches if branch.length)]
+    out = tree_attention(query[0], key[0], value[0], trees, scaling, sliding_window)
+    return out.transpose(0, 1)[None], None
 
 
 AttentionInterface.register(ATTENTION_NAME, packed_attention)

@@ -36,6 +36,7 @@ class TorchTrainer:
         config: TrainerConfig,
         dtype: torch.dtype,
         version: int = 0,
+        alive: Callable[[], None] = lambda: None,
     ):
         """Take ownership of the model.
 
@@ -45,8 +46,10 @@ class TorchTrainer:
             config: micro-batches, optimiser, checkpointing.
             dtype: compute type; the masters stay fp32.
             version: how many updates the weights have seen.
+            alive: called before each micro-batch.
         """
         self._model = model
+        self._alive = alive
         self._tokenizer = tokenizer
         self._config = config
         self._version = version
@@ -62,6 +65,7 @@ class TorchTrainer:
         self._masters = MasterWeights(model, dtype)
         self._optimizer: torch.optim.AdamW | None = None
         self._reference: list[Tensor] | None = None
+        self._skipped_in_a_row = 0
 
     @property
     def version(self) -> int:
@@ -92,39 +96,53 @@ class TorchTrainer:
         steps: Sequence[OptimizerStep],
         on_step: Callable[[StepMetrics], None] | None = None,
     ) -> UpdateMetrics:
-        """Take the optimiser steps; the version rises by one.
+        """Take the optimiser steps; the version rises by one, unless every step was skipped.
+
+        A step whose loss or gradient is not finite is skipped. An update ends in an error where weights came out that
+        give no finite log-probabilities: then the state before it is the last good one.
 
         The policy's log-probabilities before the first step are computed once: they are the old ones of every
         objective, the reference of opmd, and what the engine's are compared with.
 
         Raises:
-            TrainerError: the loss or the gradient is not finite, or there is nothing to train on.
+            TrainerError: ``max_skipped_steps`` in a row were skipped, counted over updates; the new policy is not
+                finite; or there is nothing to train on.
         """
         if not samples or not steps:
             raise TrainerError("an update needs at least one sample and one step; none was given")
-        release_memory()
         old = [] if objective.algorithm == "sft" else self._score(samples)
         mismatches = _mismatches(samples, old, self._version)
         reference = self._score_reference(samples) if objective.beta and self._reference is not None else old
         if objective.algorithm == "grpo":
             old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
         moved: dict[int, float] = {}
-        taken: list[StepMetrics] = []
+        measured: list[StepMetrics] = []
         for number, step in enumerate(steps, 1):
-            loss, norm, tokens = self._step(samples, objective, step, old, reference, moved)
-            taken.append(StepMetrics(number, len(steps), loss, norm, step.learning_rate, tokens))
+            loss, norm, tokens, distances = self._gradient(samples, objective, step, old, reference)
+            skipped = not (math.isfinite(loss) and math.isfinite(norm))
+            if skipped:
+                self._masters.clear_gradient()
+            else:
+                self._apply(step.learning_rate)
+                moved.update(distances)
+            measured.append(StepMetrics(number, len(steps), loss, norm, step.learning_rate, tokens, skipped))
             if on_step is not None:
-                on_step(taken[-1])
-        self._version += 1
-        release_memory()
+                on_step(measured[-1])
+            self._count_skipped(measured[-1])
+        taken = [step for step in measured if not step.skipped]
+        if taken:
+            self._check_policy(samples, taken[-1])
+            self._version += 1
+        self._masters.free_gradient()
         return UpdateMetrics(
             loss=_mean([step.loss for step in taken]),
-            steps=len(steps),
-            tokens=sum(step.tokens for step in taken),
+            steps=len(taken),
+            tokens=sum(step.tokens for step in measured),
             gradient_norm=_mean([step.gradient_norm for step in taken]),
             mismatch_mean=_mean(mismatches),
             mismatch_max=max(mismatches, default=math.nan),
             kl_to_reference=_mean(list(moved.values())),
+            skipped=len(measured) - len(taken),
         )
 
     def save(self, folder: Path) -> None:
@@ -134,7 +152,8 @@ class TorchTrainer:
         if self._reference is not None:
             names = [name for name, _ in self.weights()]
             save_file(dict(zip(names, self._reference, strict=True)), folder / f"reference-{_WEIGHTS}")
-        (folder / _STATE).write_text(json.dumps({"version": self._version}), encoding="utf-8")
+        state = {"version": self._version, "skipped_in_a_row": self._skipped_in_a_row}
+        (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Take back what :meth:`save` wrote.
@@ -145,7 +164,8 @@ class TorchTrainer:
         names = [name for name, _ in self.weights()]
         try:
             loaded = load_file(folder / _WEIGHTS)
-            self._version = int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["version"])
+            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+            self._version, self._skipped_in_a_row = int(state["version"]), int(state["skipped_in_a_row"])
             self._masters.assign(loaded[name] for name in names)
             reference = folder / f"reference-{_WEIGHTS}"
             self._reference = None
@@ -167,23 +187,20 @@ class TorchTrainer:
         config["dtype"] = "float32"
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
-    def _step(
+    def _gradient(
         self,
         samples: Sequence[Sample],
         objective: Objective,
         step: OptimizerStep,
         old: Sequence[Tensor],
         reference: Sequence[Tensor],
-        moved: dict[int, float],
-    ) -> tuple[float, float, int]:
-        """One optimiser step; returns loss, gradient norm and tokens, and notes how far each sample has moved."""
-        if self._optimizer is None:
-            betas = (self._config.beta1, self._config.beta2)
-            self._optimizer = self._masters.optimizer(betas=betas, weight_decay=self._config.weight_decay)
+    ) -> tuple[float, float, int, dict[int, float]]:
+        """The clipped gradient of one minibatch; returns loss, norm, tokens, and how far each sample has moved."""
         # Supervised loss is a mean over tokens, the others are means over responses.
         token_mean = objective.algorithm == "sft"
         count = sum(sum(samples[i].loss_mask) for i in step.indices) if token_mean else len(step.indices)
         loss, tokens = 0.0, 0
+        moved: dict[int, float] = {}
         for micro in pack(samples, step.indices, self._config.micro_batch_tokens):
             logprobs = self._forward(micro)
             part, distances = pack_loss(micro, samples, logprobs, old, reference, objective, count)
@@ -191,22 +208,40 @@ class TorchTrainer:
             loss += float(part.detach())
             moved.update(distances)
             tokens += len(micro.tokens)
-        norm = self._masters.clip_gradient(self._config.max_gradient_norm)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            self._masters.clear_gradient()
-            raise TrainerError(
-                f"loss {loss} and gradient norm {norm} are not both finite; lower the learning rate "
-                f"({step.learning_rate:g}) or train in float32 (trainer.dtype)"
-            )
+        return loss, self._masters.clip_gradient(self._config.max_gradient_norm), tokens, moved
+
+    def _apply(self, learning_rate: float) -> None:
+        """One step of the optimiser, which is made at the first."""
+        if self._optimizer is None:
+            betas = (self._config.beta1, self._config.beta2)
+            self._optimizer = self._masters.optimizer(betas=betas, weight_decay=self._config.weight_decay)
         for group in self._optimizer.param_groups:
-            group["lr"] = step.learning_rate
+            group["lr"] = learning_rate
         self._optimizer.step()
         self._masters.clear_gradient()
         self._masters.publish()
-        return loss, norm, tokens
+
+    def _count_skipped(self, step: StepMetrics) -> None:
+        self._skipped_in_a_row = self._skipped_in_a_row + 1 if step.skipped else 0
+        if self._skipped_in_a_row >= self._config.max_skipped_steps:
+            raise TrainerError(
+                f"{self._skipped_in_a_row} optimiser steps in a row were skipped, because loss or gradient was not "
+                f"finite (the last: loss {step.loss:.3g}, gradient norm {step.gradient_norm:.3g}); "
+                f"trainer.max_skipped_steps allows no more. {_remedy(step)}"
+            )
+
+    def _check_policy(self, samples: Sequence[Sample], last: StepMetrics) -> None:
+        """Whether the new weights still give finite log-probabilities: the last step's harm shows nowhere else."""
+        shortest = min(samples, key=lambda sample: len(sample.tokens))
+        (logprobs,) = self._score([shortest])
+        if not bool(logprobs.isfinite().all()):
+            raise TrainerError(
+                f"the weights after this update give no finite log-probabilities, so it is not kept. {_remedy(last)}"
+            )
 
     def _forward(self, micro: Pack) -> Tensor:
         """Log-probabilities of the micro-batch's response tokens, [M], with gradient."""
+        self._alive()
         out = self._model(
             input_ids=torch.tensor([micro.tokens], device=self._device),
             position_ids=torch.tensor([micro.positions], device=self._device),
@@ -214,7 +249,7 @@ class TorchTrainer:
             logits_to_keep=torch.tensor(micro.predictors, device=self._device),
             trees=micro.trees,
         )
-        return token_logprobs(out.logits[0], torch.tensor(micro.targets, device=self._device))
+        return token_logprobs(out.logits.squeeze(0), torch.tensor(micro.targets, device=self._device))
 
     @torch.no_grad()
     def _score(self, samples: Sequence[Sample]) -> list[Tensor]:
@@ -253,6 +288,14 @@ def _without_dropout(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+
+
+def _remedy(step: StepMetrics) -> str:
+    return (
+        "The run stands where it was committed last. Look at the minibatches in its folder skipped/; lower the "
+        f"learning rate ({step.learning_rate:g}) or train in float32 (trainer.dtype), and go on with: "
+        "perilune run RECIPE --resume"
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

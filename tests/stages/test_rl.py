@@ -1,0 +1,54 @@
+"""The RL stage where things go wrong, as a user sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from perilune.evaluation.metrics import read_metrics
+
+
+def perilune(*arguments: object) -> tuple[int, str]:
+    """Exit status and standard error of a command."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "perilune.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_ruinous_learning_rate_ends_the_run_at_its_last_good_state(tiny_recipe: Path) -> None:
+    folder = tiny_recipe.parent / "runs" / "tiny"
+    status, errors = perilune("run", tiny_recipe, "--quiet", "--set", "rl.learning_rate=1e18")
+    assert status == 2
+    warning, message = errors.splitlines()
+    assert warning.startswith("warning: optimiser step 2 of 2 skipped: loss nan, gradient norm nan")
+    assert "so it is not kept" in message and "lower the learning rate (1e+18)" in message
+    assert "perilune run RECIPE --resume" in message
+    assert [path.name for path in (folder / "skipped").iterdir()] == ["iteration-00001-step-2.jsonl"]
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["sft"]
+
+    status, errors = perilune("run", tiny_recipe, "--quiet", "--resume", "--set", "rl.learning_rate=1e-5")
+    assert (status, errors) == (0, "")
+    iterations = [event for event in read_metrics(folder) if event["event"] == "iteration"]
+    assert [event["steps_skipped"] for event in iterations] == [0, 0]
+    assert all(event["loss"] is not None for event in iterations)
+
+
+def test_gradings_that_hang_are_errors_that_are_counted_and_shown(tiny_recipe: Path) -> None:
+    folder = tiny_recipe.parent / "runs" / "tiny"
+    settings = ["problems.train.reward=stage_rewards:sometimes_hanging", "rewards.timeout_seconds=0.5"]
+    status, errors = perilune("run", tiny_recipe, *(word for text in settings for word in ("--set", text)))
+    assert status == 0
+    iterations = [event for event in read_metrics(folder) if event["event"] == "iteration"]
+    failed = [int(event["grade_errors"]) for event in iterations]
+    assert sum(failed) > 0
+    for event, count in zip(iterations, failed, strict=True):
+        # Left out, not zero: only what was graded is trained on.
+        assert event["trajectories_trained"] == 8 - count
+        if count:
+            assert f"NOT GRADABLE {count}" in errors
+            assert f"{count} responses are left out of training" in errors
+    assert "gave no grade within 0.5 s; a new one takes its place" in errors
+    assert "again: the grading worker gave no grade within 0.5 s" in errors
