@@ -82,7 +82,8 @@ def test_the_gradient_is_that_of_each_sample_alone(
     trainer.begin_iteration()
     trainer.update(batch, OPMD, one_step(range(len(batch)), 1e-9))
     assert trainer._optimizer is not None
-    found = [state["exp_avg"] for state in trainer._optimizer.state.values()]
+    (state,) = trainer._optimizer.state.values()
+    found = trainer._masters._views(state["exp_avg"])
 
     model = copy.deepcopy(tiny_model)
     # At the reference the squared term has no gradient: what is left is -A grad log pi of the whole response.
