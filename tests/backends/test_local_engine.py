@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -110,12 +111,27 @@ def test_segments_equal_one_piece(tiny_model: PreTrainedModel) -> None:
         assert set(stops[:-1]) <= {Stop.CUT}
 
 
-def test_a_response_does_not_depend_on_its_batch(tiny_model: PreTrainedModel) -> None:
-    engine = make_engine(tiny_model)
-    crowd = by_id(list(engine.generate([request(n, length=2 + n % 7) for n in range(15)])))
-    for n in (0, 7, 14):
-        (alone,) = engine.generate([request(n, length=2 + n % 7)])
-        assert alone.segment.tokens == crowd[str(n)].segment.tokens
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_response_does_not_depend_on_its_batch(threads: int, dtype: torch.dtype) -> None:
+    # Three query heads to a key/value head: fewer rows than a matrix product's whole block.
+    sizes = {"vocab_size": 300, "hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16}
+    torch.manual_seed(0)
+    model = MistralForCausalLM(MistralConfig(**{**SHAPE, **sizes})).to(dtype)
+    requests = [
+        replace(request(n, length=2 + n % 7, segment=12, limit=30), response_tokens=tuple(range(3, 3 + 5 * (n % 3))))
+        for n in range(24)
+    ]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        crowd = by_id(list(make_engine(model, NEVER, slots=20).generate(requests)))
+        # What an interrupted rollout has left to do: any part, in slots of any number.
+        for slots, part in ((20, requests[::2]), (3, requests[:7]), (20, requests[23:]), (1, requests[4:6])):
+            for completion in make_engine(model, NEVER, slots=slots).generate(part):
+                assert completion.segment == crowd[completion.request_id].segment
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_siblings_share_a_prompt_and_differ_in_their_streams(tiny_model: PreTrainedModel) -> None:

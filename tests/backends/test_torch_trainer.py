@@ -82,7 +82,8 @@ def test_the_gradient_is_that_of_each_sample_alone(
     trainer.begin_iteration()
     trainer.update(batch, OPMD, one_step(range(len(batch)), 1e-9))
     assert trainer._optimizer is not None
-    found = [state["exp_avg"] for state in trainer._optimizer.state.values()]
+    (state,) = trainer._optimizer.state.values()
+    found = trainer._masters._views(state["exp_avg"])
 
     model = copy.deepcopy(tiny_model)
     # At the reference the squared term has no gradient: what is left is -A grad log pi of the whole response.
@@ -403,3 +404,21 @@ def test_packing_shares_prompts_within_the_budget() -> None:
     assert all(len(p.tokens) <= 22 for p in small)
     spans = sorted((sample, last - first) for p in small for sample, first, last in p.spans)
     assert spans == [(0, 9), (1, 4), (2, 1), (3, 7), (4, 12), (5, 5)]
+
+
+def test_an_update_on_several_threads_can_be_repeated_bit_for_bit(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    # So many responses of one token that several threads add up the gradient of the prompts' last positions.
+    batch = [make_sample(seed, 4 + seed % 2, 1, 1.0 if seed % 3 else -1.0) for seed in range(800)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = []
+        for _ in range(4):
+            trainer = make_trainer(tiny_model, tiny_tokenizer)
+            measured = trainer.update(batch, OPMD, one_step(range(800)) * 2)
+            found.append((measured, torch.cat([weight.flatten() for weight in weights(trainer).values()])))
+    finally:
+        torch.set_num_threads(before)
+    assert all(measured == found[0][0] and torch.equal(moved, found[0][1]) for measured, moved in found)

@@ -3,6 +3,10 @@
 A step is schedule → run → postprocess. Each occupied slot contributes its newest token; a response admitted in the
 step contributes its earlier tokens too, in the same forward pass, so a free place is taken at once. Siblings of a
 group share the computation of their prompt. Nothing survives a call of ``generate``: no cache outlives its weights.
+
+A response has the same tokens and log-probabilities, bit for bit, whatever it was batched with: so an interrupted
+rollout goes on to what it would have been. Matrix products choose their kernel by the number of rows, so rows are
+padded to whole blocks, and the same kernel serves all.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from transformers import PreTrainedModel
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
 from perilune.backends.engines.sampling import sample_tokens
-from perilune.backends.engines.slots import ATTENTION_NAME, Run, SlotBatch, SlotCache, cut_blocks
+from perilune.backends.engines.slots import ATTENTION_NAME, ROWS, Run, SlotBatch, SlotCache, cut_blocks
 from perilune.backends.models import copy_weights
 from perilune.errors import EngineError
 from perilune.types import Completion, Request, Segment, Stop
@@ -37,6 +41,8 @@ class _Row:
     request: Request
     tokens: list[int]
     """Prompt and response; all but the newest are in the cache, or will be within this step."""
+    earlier: tuple[int, ...]
+    """Those that were computed in one run when the response was admitted."""
     detector: RepetitionDetector
     new_tokens: list[int] = field(default_factory=list)
     new_logprobs: list[float] = field(default_factory=list)
@@ -143,7 +149,7 @@ class LocalEngine:
                 detector.push(token)
             tokens = [*request.prompt_tokens, *request.response_tokens]
             earlier, slot = tuple(tokens[:-1]), len(rows)
-            rows.append(_Row(request, tokens, detector))
+            rows.append(_Row(request, tokens, earlier, detector))
             if not earlier:
                 continue
             source = _holder(rows[:settled], earlier)
@@ -183,6 +189,9 @@ class LocalEngine:
         for run in runs:
             ids += contexts[run.slots[0]][: run.length]
             positions += range(run.length)
+        padding = [0] * (-len(ids) % ROWS)
+        ids += padding
+        positions += padding
         places = torch.tensor(positions, device=self._device)
         rows_n = torch.arange(count, device=self._device)
         batch = SlotBatch(cache, places[:count], blocks, runs, rows_n, {})
@@ -190,10 +199,10 @@ class LocalEngine:
             input_ids=torch.tensor([ids], device=self._device),
             position_ids=places[None],
             use_cache=False,
-            logits_to_keep=rows_n,
+            logits_to_keep=torch.arange(-(-count // ROWS) * ROWS, device=self._device),
             slot_batch=batch,
         )
-        logits: Tensor = out.logits[0]
+        logits: Tensor = out.logits[0, :count]
         return logits
 
     def _postprocess(
@@ -247,9 +256,8 @@ class LocalEngine:
 
 
 def _holder(rows: Sequence[_Row], earlier: tuple[int, ...]) -> int | None:
-    """A slot whose cache already begins with these tokens."""
-    wanted = list(earlier)
+    """A slot whose cache begins with these tokens, computed in one run: what was decoded rounds differently."""
     for slot, row in enumerate(rows):
-        if len(row.tokens) > len(wanted) and row.tokens[: len(wanted)] == wanted:
+        if row.earlier == earlier:
             return slot
     return None

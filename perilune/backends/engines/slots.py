@@ -6,8 +6,10 @@ with. So the engine calls the unchanged model with ``slot_batch=SlotBatch(...)``
     rows 0 … n-1     the newest token of each occupied slot, one per slot
     then             the earlier tokens of the responses admitted in this step, one run after the other
 
+    at last          padding to a whole block of rows, whose result nobody reads
+
 Each layer first writes its keys and values into the slots; then every row attends to its slot, and every run to
-itself, causally. Nothing is concatenated, padded, or expanded from key/value heads to query heads.
+itself, causally. Nothing is concatenated, or expanded from key/value heads to query heads.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ from perilune.backends.attention import causal_attention
 from perilune.errors import EngineError
 
 ATTENTION_NAME = "perilune_slots"
+ROWS = 16
+"""Rows and cache positions come in whole blocks of so many: products of fewer rows round differently."""
+_QUERIES = 4
+"""Queries per key/value head come in whole blocks of so many, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,12 @@ class SlotCache:
 
     def __init__(self, config: PreTrainedConfig, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
         self.slots = slots
-        self.capacity = capacity
+        self.capacity = -(-capacity // ROWS) * ROWS
         heads = config.num_attention_heads
         shape = (
             slots,
             getattr(config, "num_key_value_heads", None) or heads,
-            capacity,
+            self.capacity,
             getattr(config, "head_dim", None) or config.hidden_size // heads,
         )
         layers = config.num_hidden_layers
@@ -66,7 +72,10 @@ _BLOCK_ROWS = 4
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Slots [start, stop) that attend in one product, over the first ``span`` positions of the cache."""
+    """Slots [start, stop) that attend in one product, over the first ``span`` positions of the cache.
+
+    The span is a multiple of ``ROWS``.
+    """
 
     start: int
     stop: int
@@ -117,7 +126,7 @@ def cut_blocks(contexts: Sequence[int], *, product_cost: int) -> list[Block]:
     blocks: list[Block] = []
     for start in range(0, len(contexts), _BLOCK_ROWS):
         part = contexts[start : start + _BLOCK_ROWS]
-        blocks.append(Block(start, start + len(part), max(part)))
+        blocks.append(Block(start, start + len(part), -(-max(part) // ROWS) * ROWS))
         while len(blocks) > 1:
             joined = Block(blocks[-2].start, blocks[-1].stop, max(blocks[-2].span, blocks[-1].span))
             if joined.area - blocks[-2].area - blocks[-1].area > product_cost:
@@ -163,7 +172,7 @@ def slot_attention(
     kv_heads = key.shape[1]
     count = slot_batch.positions_n.shape[0]
 
-    out = torch.empty(query.shape[2], heads, head_dim, dtype=query.dtype, device=query.device)
+    out = torch.zeros(query.shape[2], heads, head_dim, dtype=query.dtype, device=query.device)
     for run in slot_batch.runs:
         part = slice(run.start, run.start + run.length)
         for slot in run.slots:
@@ -173,7 +182,9 @@ def slot_attention(
     keys[slot_batch.rows_n, :, slot_batch.positions_n] = key[0, :, :count].transpose(0, 1)
     values[slot_batch.rows_n, :, slot_batch.positions_n] = value[0, :, :count].transpose(0, 1)
     # The query heads that share a key/value head become its query positions: no expansion of the cache.
-    queries = query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, heads // kv_heads, head_dim)
+    shared = heads // kv_heads
+    queries = query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, shared, head_dim)
+    queries = F.pad(queries, (0, 0, 0, -shared % _QUERIES))
     for block in slot_batch.blocks:
         part = slice(block.start, block.stop)
         rows = F.scaled_dot_product_attention(
@@ -183,7 +194,7 @@ def slot_attention(
             attn_mask=slot_batch.mask(sliding_window, block, query.dtype),
             scale=scaling,
         )
-        out[part] = rows.reshape(-1, heads, head_dim)
+        out[part] = rows[:, :, :shared].reshape(-1, heads, head_dim)
     return out[None], None
 
 

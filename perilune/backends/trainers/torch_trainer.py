@@ -54,6 +54,7 @@ class TorchTrainer:
         self._config = config
         self._version = version
         self._device = model.device
+        _repeatable(model.device)
         model.set_attn_implementation(ATTENTION_NAME)
         _without_dropout(model)
         if config.gradient_checkpointing:
@@ -269,6 +270,16 @@ class TorchTrainer:
             return self._score(samples)
         finally:
             self._masters.assign(policy)
+
+
+def _repeatable(device: torch.device) -> None:
+    """An update repeated from the same state gives the same weights, bit for bit, on the CPU.
+
+    By default several threads add up the gradient of an indexed tensor in whatever order they come.
+    """
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _without_dropout(model: PreTrainedModel) -> None:
