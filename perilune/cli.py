@@ -6,7 +6,6 @@ Heavy packages are imported by the commands that need them, so that ``perilune -
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import warnings
@@ -33,16 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except PeriluneError as error:
         return _complain(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _complain(_interrupted(options), _INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _complain(_interrupted(options), getattr(error, "exit_code", _INTERRUPTED))
     except BrokenPipeError:
         # Whoever read our output has had enough; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        from perilune.stages.interruptions import told
+
+        message = told(error)
+        if message is None:
             raise
-        return _complain(f"the disk is full: {error}. {_interrupted(options)}", PeriluneError.exit_code)
+        return _complain(f"{message}. {_interrupted(options)}", PeriluneError.exit_code)
     return status
 
 
@@ -99,10 +101,13 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
     options.run_folder = recipe.run_folder
-    from perilune.build import build_components
-    from perilune.stages.pipeline import run_pipeline
+    from perilune.stages.interruptions import stopping_on_signals
 
-    run_pipeline(recipe, build_components, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    with stopping_on_signals():
+        from perilune.build import build_components
+        from perilune.stages.pipeline import run_pipeline
+
+        run_pipeline(recipe, build_components, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     return 0
 
 

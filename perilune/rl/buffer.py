@@ -6,6 +6,7 @@ Each segment and grade is committed as it arrives, so that a run stopped at any 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ CREATE INDEX IF NOT EXISTS open_groups ON groups (outcome) WHERE outcome IS NULL
 CREATE INDEX IF NOT EXISTS members ON trajectories (group_id);
 """
 
+_ROOM = 1 << 16
+"""Bytes that an open database needs beside its file, at least."""
+
 
 class ReplayBuffer:
     """Groups whose responses are unfinished or untrained, and a few named values; on disk at all times."""
@@ -51,7 +55,11 @@ class ReplayBuffer:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise RunFolderError(f"cannot use the replay buffer {path}: {error}") from error
+            reason = str(error)
+            if path.parent.is_dir() and shutil.disk_usage(path.parent).free < _ROOM:
+                # SQLite speaks of an I/O error where it finds no room for its shared memory.
+                reason = "no space left on the device; make room"
+            raise RunFolderError(f"cannot use the replay buffer {path}: {reason}") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -64,11 +72,14 @@ class ReplayBuffer:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # SQLite itself takes a transaction back for which the disk has no room.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        finally:
+            self._db.execute("PRAGMA synchronous=NORMAL")
 
     def add(self, groups: Iterable[Group]) -> None:
         """Take fresh groups, all or none."""
