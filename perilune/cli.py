@@ -96,7 +96,7 @@ def _resume(options: argparse.Namespace) -> int:
     from perilune.stages.run_folder import stored_recipe
 
     options.resume, options.overwrite = True, False
-    return _pipeline(options, stored_recipe(options.run))
+    return _pipeline(options, stored_recipe(options.run, options.set))
 
 
 def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
@@ -196,6 +196,7 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         _add_run_options(parser)
     resume = commands.add_parser("resume", help="continue a run that was stopped")
     resume.add_argument("run", type=Path, metavar="RUN", help="its folder, e.g. runs/quickstart")
+    _add_set(resume)
     resume.add_argument("--quiet", action="store_true", help="show warnings and the outcome alone")
     resume.set_defaults(command=_resume)
 

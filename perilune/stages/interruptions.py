@@ -28,6 +28,37 @@ class Stopped(KeyboardInterrupt):
         """What a shell reports of a process that the signal ended: 130 SIGINT, 143 SIGTERM, 129 SIGHUP."""
 
 
+class _Deferral:
+    """Holds a stop back until the work is at a place where it can be kept."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __call__(self) -> bool:
+        """Whether a stop is being held back."""
+        return self.number is not None
+
+    def now(self) -> None:
+        """Stop here, if a stop was held back."""
+        if self.number is not None:
+            raise Stopped(self.number)
+
+
+_deferrals: list[_Deferral] = []
+
+
+@contextmanager
+def deferred() -> Iterator[_Deferral]:
+    """Inside, a signal that :func:`stopping_on_signals` handles waits for :meth:`_Deferral.now` or the block's end."""
+    deferral = _Deferral()
+    _deferrals.append(deferral)
+    try:
+        yield deferral
+    finally:
+        _deferrals.remove(deferral)
+    deferral.now()
+
+
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
     """Inside, the first SIGINT, SIGTERM or SIGHUP raises :class:`Stopped`; a second one ends the process at once.
@@ -46,7 +77,10 @@ def stopping_on_signals() -> Iterator[None]:
         if stopping:
             _end(number)
         stopping = True
-        raise Stopped(number)
+        if _deferrals:
+            _deferrals[-1].number = number
+        else:
+            raise Stopped(number)
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:

@@ -82,7 +82,9 @@ def test_a_full_disk_is_known_behind_other_errors() -> None:
     wrapped.__cause__ = quota
     rust = ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert all(map(is_disk_full, (full, quota, wrapped, rust)))
-    assert not any(map(is_disk_full, (OSError(errno.EACCES, "denied"), ValueError("28"), sqlite3.OperationalError("x"))))
+    assert not any(
+        map(is_disk_full, (OSError(errno.EACCES, "denied"), ValueError("28"), sqlite3.OperationalError("x")))
+    )
 
 
 def test_a_full_database_is_a_full_disk() -> None:
