@@ -121,6 +121,10 @@ def _report(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    if options.run is not None:
+        from perilune.stages.checkup import examine_run, show_run
+
+        return show_run(examine_run(options.run), options.run, Console())
     from perilune.doctor import examine, show
 
     report = examine(options.output)
@@ -205,7 +209,10 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     report = commands.add_parser("report", help="write the report of a run, finished or not")
     report.add_argument("run", type=Path, metavar="RUN", help="its folder")
     report.set_defaults(command=_report)
-    doctor = commands.add_parser("doctor", help="say what this machine can run, and what would mend the rest")
+    doctor = commands.add_parser("doctor", help="say what this machine can run, or what of a run is whole")
+    doctor.add_argument(
+        "run", type=Path, nargs="?", metavar="RUN", help="a run folder to check in place of the machine"
+    )
     doctor.add_argument(
         "--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs would be written"
     )

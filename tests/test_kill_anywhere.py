@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Runner:
 
     process: subprocess.Popen[str]
     folder: Path
-    durations: dict[str, float] = field(default_factory=lambda: {"rollout": 0.3, "train": 0.1, "sft": 0.4})
+    durations: dict[str, float]
 
     def start(self, *arguments: str) -> int:
         job: dict[str, Any] = {name: str(self.folder / f"{name}.txt") for name in ("phases", "asked", "log")}
@@ -68,6 +69,8 @@ class Runner:
 
     def kill_in(self, pid: int, phase: str, chance: random.Random) -> bool:
         """Kill the process a random while after it has come to the phase; False if it ended before."""
+        if phase == "never":
+            return False
         mark = f"end {phase.removeprefix('after ')}" if phase.startswith("after ") else f"begin {phase}"
         while mark not in self.phases():
             if not running(pid):
@@ -90,16 +93,23 @@ def running(pid: int) -> bool:
     return state not in "ZX"
 
 
-@pytest.fixture
-def runner(tmp_path: Path) -> Iterator[Runner]:
-    (tmp_path / "kill_rewards.py").write_text(REWARD, encoding="utf-8")
+@contextmanager
+def started(folder: Path, durations: dict[str, float]) -> Iterator[Runner]:
+    """A runner whose files are in a folder; seconds that each phase may go on before it is killed."""
     command = [sys.executable, str(Path(__file__).with_name("forking.py"))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        yield Runner(process, tmp_path)
+        yield Runner(process, folder, durations)
         process.kill()
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    (tmp_path / "kill_rewards.py").write_text(REWARD, encoding="utf-8")
+    with started(tmp_path, {"rollout": 0.3, "train": 0.1, "sft": 0.4}) as found:
+        yield found
 
 
 @pytest.fixture
@@ -176,46 +186,61 @@ def told(run: Path) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_run_killed_in_every_phase_ends_as_one_never_killed(runner: Runner, recipe: Recipe) -> None:
-    path = runner.folder / "recipe.toml"
-    path.write_text(recipe_toml(recipe), encoding="utf-8")
-    runner.start("run", str(path), "--quiet")
-    assert runner.ended() == 0, (runner.folder / "log.txt").read_text(encoding="utf-8")
-    whole, killed = recipe.run_folder, recipe.run_folder.with_name("killed")
-
-    chance = random.Random(20)
-    kills: Counter[str] = Counter()
-    arguments = ("run", str(path), "--set", "name=killed", "--resume", "--quiet")
-    for phase in PLAN:
+def kill_and_go_on(runner: Runner, recipe: Recipe, plan: Sequence[str], seed: int) -> tuple[Counter[str], int]:
+    """A run that is killed in one phase after the other, until it ends; kills by phase, and repeated generations."""
+    chance, kills, repeated = random.Random(seed), Counter[str](), 0
+    (runner.folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
+    killed = recipe.run_folder
+    arguments = ("run", str(runner.folder / "recipe.toml"), "--resume", "--quiet")
+    for phase in (*plan, "never"):
         before = finished(killed, recipe)
         (runner.folder / "asked.txt").write_bytes(b"")
         pid = runner.start(*arguments)
         if runner.kill_in(pid, phase, chance):
             kills[phase] += 1
         status = runner.ended()
-        # What was there before this start was not asked for again.
+        # What was there before this start is not asked for again.
         asked = set((runner.folder / "asked.txt").read_text(encoding="utf-8").splitlines())
-        assert not asked & before
+        repeated += len(asked & before)
         if status == 0:
             break
         assert status == -signal.SIGKILL, (runner.folder / "log.txt").read_text(encoding="utf-8")
         arguments = ("resume", str(killed), "--quiet") if (killed / "recipe.toml").exists() else arguments
-    if status != 0:
-        runner.start(*arguments)
-        assert runner.ended() == 0, (runner.folder / "log.txt").read_text(encoding="utf-8")
+    return kills, repeated
 
+
+def differences(killed: Path, whole: Path) -> list[str]:
+    """What differs between two runs, but for clocks."""
+    found = [
+        f"weights of {model}"
+        for model in ("warmup", "final")
+        if (killed / f"models/{model}/model.safetensors").read_bytes()
+        != (whole / f"models/{model}/model.safetensors").read_bytes()
+    ]
+    if told(killed) != told(whole):
+        found.append("metrics")
+    for name, query in (("segments", SEGMENTS), ("groups", GROUPS), ("grades", GRADES)):
+        if rows(killed, query) != rows(whole, query):
+            found.append(name)
+    for path in (whole / "samples.jsonl", *(whole / "evaluations").glob("*.jsonl")):
+        if (killed / path.relative_to(whole)).read_bytes() != path.read_bytes():
+            found.append(str(path.relative_to(whole)))
+    return found
+
+
+def test_a_run_killed_in_every_phase_ends_as_one_never_killed(runner: Runner, recipe: Recipe) -> None:
+    whole = recipe.run_folder
+    assert kill_and_go_on(runner, recipe, (), 0) == (Counter(), 0)
+    kills, repeated = kill_and_go_on(runner, recipe.model_copy(update={"name": "killed"}), PLAN, 20)
+    killed = whole.with_name("killed")
     assert kills.total() >= 25
     assert set(kills) == set(PLAN)
-    for model in ("warmup", "final"):
-        name = Path("models") / model / "model.safetensors"
-        assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    assert told(killed) == told(whole)
-    for query in (SEGMENTS, GROUPS, GRADES):
-        assert rows(killed, query) == rows(whole, query)
-    for name in ("samples.jsonl", *(f"evaluations/{e}.jsonl" for e in ("base", "warmup", "iteration-5", "final"))):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
-    assert [path.name for path in (killed / "checkpoints").iterdir()].sort() == [
-        "iteration-00007",
-        "iteration-00008",
-    ].sort()
+    assert repeated == 0
+    assert differences(killed, whole) == []
+    # Each group that was trained was trained in one iteration, and the metrics tell of each iteration once.
+    trained = rows(killed, "SELECT COUNT(*) FROM groups WHERE outcome = 'trained'")[0][0]
+    iterations = [event for event in told(killed) if event["event"] == "iteration"]
+    assert [event["step"] for event in iterations] == list(range(recipe.rl.iterations))
+    assert sum(event["groups_trained"] for event in iterations) == trained > 20
+    assert {path.name for path in (killed / "checkpoints").iterdir()} == {"iteration-00013", "iteration-00014"}
     assert not list((killed / "models").glob(".*"))

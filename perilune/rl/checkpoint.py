@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -53,7 +54,12 @@ def write_checkpoint(trainer: Trainer, folder: Path, name: str, progress: Progre
     def write(aside: Path) -> None:
         trainer.save(aside, optimizer=optimizer)
         (aside / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-        lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(aside.iterdir())]
+        paths = sorted(aside.iterdir())
+        # The disk writes while the processor adds up.
+        with ThreadPoolExecutor(2) as pool:
+            synced = pool.map(_sync, paths)
+            lines = [f"{_digest(path)}  {path.name}\n" for path in paths]
+            list(synced)
         (aside / _SUMS).write_text("".join(lines), encoding="utf-8")
 
     write_folder(folder / name, write)
