@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -117,3 +119,22 @@ def test_a_run_that_was_moved_knows_its_new_place(tmp_path: Path) -> None:
     found = stored_recipe(moved)
     assert found.run_folder == moved
     open_and_close(found, resume=True)
+
+
+def test_a_place_without_write_permission_is_named() -> None:
+    # Not in pytest's folder, which an ordinary user may not enter.
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        locked = Path(place) / "locked"
+        locked.mkdir(mode=0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)  # what root may write says nothing
+        try:
+            with pytest.raises(
+                RunFolderError, match=r"cannot write the run folder .*locked.*Permission denied.*output"
+            ):
+                open_run(recipe(locked), resume=False, overwrite=False)
+        finally:
+            if root:
+                os.seteuid(0)
