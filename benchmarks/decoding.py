@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.engines.local import LocalEngine
@@ -61,7 +62,7 @@ def ours(dtype: torch.dtype, prompts: list[tuple[int, ...]], lengths: list[int])
 
 
 def theirs(dtype: torch.dtype, prompts: list[tuple[int, ...]], lengths: list[int]) -> tuple[float, list[list[int]]]:
-    model = load_model(MODEL, dtype, torch.device("cpu"))
+    model: Any = load_model(MODEL, dtype, torch.device("cpu"))
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -77,7 +78,7 @@ def theirs(dtype: torch.dtype, prompts: list[tuple[int, ...]], lengths: list[int
 
 def continuous(dtype: torch.dtype, prompts: list[tuple[int, ...]], lengths: list[int]) -> float:
     """transformers' own continuous batching; it has one length for all, so it is given the mean."""
-    model: PreTrainedModel = load_model(MODEL, dtype, torch.device("cpu"))
+    model: Any = load_model(MODEL, dtype, torch.device("cpu"))
     mean = round(float(np.mean(lengths)))
     config = GenerationConfig(max_new_tokens=mean, do_sample=False, pad_token_id=0, eos_token_id=-1)
     start = time.perf_counter()

@@ -34,7 +34,7 @@ from perilune.config import Recipe, parse_recipe
 from perilune.data.problems import load_problems
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import build_reward
-from perilune.rl.buffer import ReplayBuffer
+from perilune.rl.commit import Ledger
 from perilune.rl.loop import Parts, iterate
 from perilune.rl.sampler import ProblemSampler
 from perilune.types import Problem, Stop
@@ -96,11 +96,10 @@ def ours(recipe: Recipe, problems: Sequence[Problem]) -> list[Measured]:
             trainer=components.trainer,
             workers=components.workers,
             grader=grader,
-            buffer=ReplayBuffer(Path(folder) / "buffer.sqlite"),
+            ledger=Ledger.open(Path(folder)),
             sampler=ProblemSampler(problems, recipe.rl.sampling, recipe.seed),
             render=components.render,
             decode=components.decode,
-            checkpoints=Path(folder) / "checkpoints",
             skipped=Path(folder) / "skipped",
             seed=recipe.seed,
             on_segment=lambda done, total: None,
@@ -114,7 +113,7 @@ def ours(recipe: Recipe, problems: Sequence[Problem]) -> list[Measured]:
             phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.seconds.items())
             print(f"  perilune {done.number}: {end - start:.1f} s ({phases}), {done.rollout.tokens} tokens", flush=True)
             start = time.perf_counter()
-        parts.buffer.close()
+        parts.ledger.buffer.close()
     return found[1:]
 
 

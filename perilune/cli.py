@@ -6,7 +6,6 @@ Heavy packages are imported by the commands that need them, so that ``perilune -
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import warnings
@@ -33,16 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except PeriluneError as error:
         return _complain(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _complain(_interrupted(options), _INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _complain(_interrupted(options), getattr(error, "exit_code", _INTERRUPTED))
     except BrokenPipeError:
         # Whoever read our output has had enough; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        from perilune.stages.interruptions import told
+
+        message = told(error)
+        if message is None:
             raise
-        return _complain(f"the disk is full: {error}. {_interrupted(options)}", PeriluneError.exit_code)
+        return _complain(f"{message}. {_interrupted(options)}", PeriluneError.exit_code)
     return status
 
 
@@ -94,15 +96,18 @@ def _resume(options: argparse.Namespace) -> int:
     from perilune.stages.run_folder import stored_recipe
 
     options.resume, options.overwrite = True, False
-    return _pipeline(options, stored_recipe(options.run))
+    return _pipeline(options, stored_recipe(options.run, options.set))
 
 
 def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
     options.run_folder = recipe.run_folder
-    from perilune.build import build_components
-    from perilune.stages.pipeline import run_pipeline
+    from perilune.stages.interruptions import stopping_on_signals
 
-    run_pipeline(recipe, build_components, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    with stopping_on_signals():
+        from perilune.build import build_components
+        from perilune.stages.pipeline import run_pipeline
+
+        run_pipeline(recipe, build_components, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     return 0
 
 
@@ -116,6 +121,10 @@ def _report(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    if options.run is not None:
+        from perilune.stages.checkup import examine_run, show_run
+
+        return show_run(examine_run(options.run), options.run, Console())
     from perilune.doctor import examine, show
 
     report = examine(options.output)
@@ -218,6 +227,7 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         _add_run_options(parser)
     resume = commands.add_parser("resume", help="continue a run that was stopped")
     resume.add_argument("run", type=Path, metavar="RUN", help="its folder, e.g. runs/quickstart")
+    _add_set(resume)
     resume.add_argument("--quiet", action="store_true", help="show warnings and the outcome alone")
     resume.set_defaults(command=_resume)
 
@@ -226,7 +236,10 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     report = commands.add_parser("report", help="write the report of a run, finished or not")
     report.add_argument("run", type=Path, metavar="RUN", help="its folder")
     report.set_defaults(command=_report)
-    doctor = commands.add_parser("doctor", help="say what this machine can run, and what would mend the rest")
+    doctor = commands.add_parser("doctor", help="say what this machine can run, or what of a run is whole")
+    doctor.add_argument(
+        "run", type=Path, nargs="?", metavar="RUN", help="a run folder to check in place of the machine"
+    )
     doctor.add_argument(
         "--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs would be written"
     )

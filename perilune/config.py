@@ -384,6 +384,15 @@ class LoggingConfig(Section):
     """Responses per iteration kept in the report."""
 
 
+class CheckpointsConfig(Section):
+    """[checkpoints]: what a run that was stopped goes on from."""
+
+    keep: PositiveInt = 2
+    """How many stay; with two or more, a run whose newest one is damaged goes back to the one before."""
+    sft_steps: Annotated[int, Field(ge=0)] = 50
+    """Optimiser steps of the warm-up between checkpoints, the optimiser's state in them; 0 for none before its end."""
+
+
 class Recipe(Section):
     """A whole recipe."""
 
@@ -406,6 +415,7 @@ class Recipe(Section):
     sft: SFTConfig = SFTConfig()
     rl: RLConfig = RLConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     logging: LoggingConfig = LoggingConfig()
 
     @model_validator(mode="after")

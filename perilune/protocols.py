@@ -95,12 +95,17 @@ class Trainer(Protocol):
         """The policy's weights under their Hugging Face names."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write everything that the next update depends on."""
+    def save(self, folder: Path, *, optimizer: bool = False) -> None:
+        """Write everything that the next update depends on.
+
+        Args:
+            folder: is made if it is not there.
+            optimizer: also what the next step of the update that is under way depends on.
+        """
         ...
 
     def load(self, folder: Path) -> None:
-        """Take back what :meth:`save` wrote."""
+        """Take back what :meth:`save` wrote; with the optimiser's state, an update goes on with its next step."""
         ...
 
     def save_pretrained(self, folder: Path) -> None:

@@ -132,8 +132,9 @@ def generated(run: Path) -> list[tuple[str, bytes]]:
     return rows
 
 
-def test_an_interrupt_during_a_rollout_loses_no_finished_segment(
-    recipe: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_during_a_rollout_loses_no_finished_segment(
+    recipe: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, status: int
 ) -> None:
     run = recipe.parent / "runs" / "tiny"
     command = [sys.executable, "-m", "perilune.cli", "run", str(recipe), "--quiet"]
@@ -141,9 +142,9 @@ def test_an_interrupt_during_a_rollout_loses_no_finished_segment(
         deadline = time.monotonic() + 200
         while len(generated(run)) < 3 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does on a terminal
+        os.killpg(process.pid, number)  # what a terminal, a container or a batch system does
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert errors.count("\n") == 1
     assert errors.startswith("perilune: stopped; ") and errors.endswith(f"perilune resume {run}\n")
     kept = generated(run)

@@ -10,8 +10,10 @@ from random import Random
 from perilune.data.arithmetic import apply
 
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
-_NUMBERS = {1: ((2, 20), (3, 8)), 2: ((3, 10),), 3: ((4, 10),), 4: ((5, 12),)}
+_NUMBERS = {1: ((2, 20), (3, 8)), 2: ((3, 10),), 3: ((4, 10),)}
 """Difficulty → how many numbers and the largest of them; two numbers alone make too few puzzles."""
+_LARGEST = 12
+"""The largest number of any higher difficulty, each of which has one number more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Puzzle:
 def random_puzzle(difficulty: int, rng: Random) -> Puzzle:
     """A puzzle made from its solution, so that it always has one; the target lies in 2 to 100."""
     while True:
-        count, largest = rng.choice(_NUMBERS[min(difficulty, max(_NUMBERS))])
+        count, largest = rng.choice(_NUMBERS.get(difficulty, ((difficulty + 1, _LARGEST),)))
         numbers = tuple(rng.randint(1, largest) for _ in range(count))
         moves, solution = _random_moves(numbers, rng)
         if 2 <= moves[-1].result <= 100 and moves[-1].result not in numbers:

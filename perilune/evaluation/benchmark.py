@@ -26,6 +26,8 @@ def evaluate(
     temperature: float = 1.0,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    known: Mapping[str, Segment] | None = None,
+    keep: Callable[[str, Segment], None] = lambda name, segment: None,
 ) -> list[ScoredResponse]:
     """One greedy response to each problem (sample 0), and ``samples`` sampled ones (samples 1 and above).
 
@@ -40,6 +42,9 @@ def evaluate(
         temperature: of the sampled ones.
         seed: the run's; the same seed samples the same responses.
         progress: called with (responses done, responses in all).
+        known: responses that are there already, from an evaluation that was interrupted; they are graded again and
+            not generated again. By name: problem id, slash, sample.
+        keep: called with the name and the response as soon as there is one.
 
     Returns:
         All responses, by problem in the given order, then by sample.
@@ -68,13 +73,20 @@ def evaluate(
 
     answers: dict[str, tuple[Segment, str]] = {}
     grades: dict[str, Grade] = {}
-    for completion in engine.generate(requests):
-        problem, _ = asked[completion.request_id]
-        segment, response = completion.segment, decode(completion.segment.tokens)
-        answers[completion.request_id] = (segment, response)
-        grader.submit(GradeRequest(completion.request_id, problem, response, segment.stop))
+
+    def take(request_id: str, segment: Segment) -> None:
+        answers[request_id] = (segment, decode(segment.tokens))
+        grader.submit(GradeRequest(request_id, asked[request_id][0], answers[request_id][1], segment.stop))
         grades.update(grader.finished())
-        progress(len(answers), len(requests))
+        progress(len(answers), len(asked))
+
+    names = {request_id: f"{problem.id}/{sample}" for request_id, (problem, sample) in asked.items()}
+    for request_id, name in names.items():
+        if known and name in known:
+            take(request_id, known[name])
+    for completion in engine.generate([request for request in requests if request.id not in answers]):
+        keep(names[completion.request_id], completion.segment)
+        take(completion.request_id, completion.segment)
     grades.update(grader.drain())
     _check_all_answered(asked, answers)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from perilune.errors import RunFolderError
 
 
 def plain(value: Any) -> Any:
@@ -45,3 +48,45 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
         if isinstance(value, dict):
             objects.append(value)
     return objects
+
+
+def restore_lines(path: Path, lines: Sequence[str]) -> list[str]:
+    """Make a text file hold these lines and no others; nothing is written where it does already.
+
+    Args:
+        path: is replaced as a whole.
+        lines: newlines included.
+
+    Returns:
+        The lines that it lacked.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    try:
+        found = path.read_bytes() if path.exists() else b""
+        wanted = "".join(lines).encode("utf-8")
+        if found == wanted:
+            return []
+        aside = path.with_name(path.name + ".partial")
+        aside.write_bytes(wanted)
+        aside.replace(path)
+    except OSError as error:
+        raise RunFolderError(f"cannot write {path}: {error}; make room, then resume the run") from error
+    there = set(found.decode("utf-8", errors="replace").splitlines(keepends=True))
+    return [line for line in lines if line not in there]
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Add lines to a text file, with one system call.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            data = "".join(lines).encode("utf-8", errors="replace")
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise RunFolderError(f"cannot write {path}: {error}; make room, then resume the run") from error

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 from perilune.errors import BackendUnavailable, RunFolderError
 from perilune.evaluation.jsonl import json_line, read_objects
 
-_FILE = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
 
 
 class _Mirror(Protocol):
@@ -45,7 +45,7 @@ class MetricsLog:
         self, folder: Path, tensorboard: bool = False, wandb_project: str | None = None, run_name: str | None = None
     ) -> None:
         self._mirrors: list[_Mirror] = []
-        path = folder / _FILE
+        path = folder / METRICS_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -80,8 +80,15 @@ class MetricsLog:
         Raises:
             RunFolderError: the line could not be written.
         """
-        line = json_line({"event": event, "step": step, "time": round(time.time(), 3), **values})
+        self.append(event_line(event, step, values), event, step, values)
+
+    def append(self, line: str, event: str, step: int, values: Mapping[str, Any]) -> None:
+        """The same of a line that :func:`event_line` has made."""
         _write_whole(self._file, line.encode("utf-8", errors="replace"))
+        self.mirror(event, step, values)
+
+    def mirror(self, event: str, step: int, values: Mapping[str, Any]) -> None:
+        """Show an event's numbers in the mirrors alone."""
         numbers = dict(_numbers(values, f"{event}/"))
         for mirror in self._mirrors:
             mirror.write(event, step, numbers)
@@ -95,18 +102,25 @@ class MetricsLog:
             self._file = -1
 
 
+def event_line(event: str, step: int, values: Mapping[str, Any]) -> str:
+    """An event as a line of metrics.jsonl, with the time of day; NaN and infinities become null."""
+    return json_line({"event": event, "step": step, "time": round(time.time(), 3), **values})
+
+
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The events of a run in order, each with at least ``event`` and ``step``; a line that is not whole is skipped."""
-    return [event for event in read_objects(folder / _FILE) if "event" in event and "step" in event]
+    return [event for event in read_objects(folder / METRICS_FILE) if "event" in event and "step" in event]
 
 
 def _write_whole(file: int, line: bytes) -> None:
     try:
         written = os.write(file, line)
     except OSError as error:
-        raise RunFolderError(f"cannot write {_FILE}: {error}; make room, then resume the run") from error
+        raise RunFolderError(f"cannot write {METRICS_FILE}: {error}; make room, then resume the run") from error
     if written < len(line):
-        raise RunFolderError(f"cannot write {_FILE}: no space left on the device; make room, then resume the run")
+        raise RunFolderError(
+            f"cannot write {METRICS_FILE}: no space left on the device; make room, then resume the run"
+        )
 
 
 def _drop_unfinished_line(file: int) -> None:

@@ -6,10 +6,11 @@ Each segment and grade is committed as it arrives, so that a run stopped at any 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ CREATE INDEX IF NOT EXISTS open_groups ON groups (outcome) WHERE outcome IS NULL
 CREATE INDEX IF NOT EXISTS members ON trajectories (group_id);
 """
 
+_TERMINAL = ", ".join(f"'{stop.value}'" for stop in Stop if stop.terminal)
+_ROOM = 1 << 16
+"""Bytes that an open database needs beside its file, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a rollout phase has made."""
+
+    segments: int
+    tokens: int
+    """Tokens generated."""
+    grade_errors: int
+    """Responses that it finished and that could not be graded."""
+
 
 class ReplayBuffer:
     """Groups whose responses are unfinished or untrained, and a few named values; on disk at all times."""
@@ -51,7 +67,16 @@ class ReplayBuffer:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise RunFolderError(f"cannot use the replay buffer {path}: {error}") from error
+            reason = str(error)
+            if path.parent.is_dir() and shutil.disk_usage(path.parent).free < _ROOM:
+                # SQLite speaks of an I/O error where it finds no room for its shared memory.
+                reason = "no space left on the device; make room"
+            raise RunFolderError(f"cannot use the replay buffer {path}: {reason}") from error
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The open file; autocommitting, but for :meth:`transaction`."""
+        return self._db
 
     def close(self) -> None:
         """Close the file."""
@@ -64,11 +89,14 @@ class ReplayBuffer:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # SQLite itself takes a transaction back for which the disk has no room.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        finally:
+            self._db.execute("PRAGMA synchronous=NORMAL")
 
     def add(self, groups: Iterable[Group]) -> None:
         """Take fresh groups, all or none."""
@@ -133,6 +161,42 @@ class ReplayBuffer:
         self._db.executemany(
             "UPDATE groups SET outcome = ?, closed = ? WHERE id = ?",
             [(outcome, iteration, group_id) for group_id in group_ids],
+        )
+
+    def count_closed(self, outcome: str, iteration: int) -> int:
+        """How many groups an iteration has closed with this outcome."""
+        query = "SELECT COUNT(*) FROM groups WHERE outcome = ? AND closed = ?"
+        return int(self._db.execute(query, (outcome, iteration)).fetchone()[0])
+
+    def tally(self, iteration: int) -> Tally:
+        """What an iteration's rollout phase has made so far, whatever interrupted it."""
+        segments, size = self._db.execute(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(tokens)), 0) FROM segments WHERE iteration = ?", (iteration,)
+        ).fetchone()
+        (errors,) = self._db.execute(
+            "SELECT COUNT(DISTINCT t.id) FROM trajectories t JOIN segments s ON s.trajectory_id = t.id "
+            f"WHERE s.iteration = ? AND s.stop IN ({_TERMINAL}) AND t.verdict = ?",
+            (iteration, Verdict.ERROR.value),
+        ).fetchone()
+        return Tally(int(segments), int(size) // np.dtype(np.int32).itemsize, int(errors))
+
+    def rewind(self, iteration: int) -> None:
+        """Undo what was done after so many iterations: what they drew, generated, graded and closed.
+
+        To be called in a transaction, with the progress that belongs to it.
+        """
+        late = (iteration,)
+        self._db.execute(
+            "DELETE FROM segments WHERE iteration >= ? OR trajectory_id IN (SELECT t.id FROM trajectories t "
+            "JOIN groups g ON t.group_id = g.id WHERE g.born >= ?)",
+            (iteration, iteration),
+        )
+        self._db.execute("DELETE FROM trajectories WHERE group_id IN (SELECT id FROM groups WHERE born >= ?)", late)
+        self._db.execute("DELETE FROM groups WHERE born >= ?", late)
+        self._db.execute("UPDATE groups SET outcome = NULL, closed = NULL WHERE closed >= ?", late)
+        self._db.execute(
+            "UPDATE trajectories SET verdict = NULL, score = NULL, detail = NULL WHERE NOT EXISTS "
+            f"(SELECT 1 FROM segments s WHERE s.trajectory_id = trajectories.id AND s.stop IN ({_TERMINAL}))"
         )
 
     def get(self, key: str, default: Any = None) -> Any:

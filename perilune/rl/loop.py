@@ -9,15 +9,16 @@ commit                checkpoint and buffer agree on the next iteration
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perilune.config import RLConfig
 from perilune.protocols import Trainer, Workers
 from perilune.rewards.pool import GradingPool
-from perilune.rl.buffer import ReplayBuffer
-from perilune.rl.checkpoint import prune_checkpoints, write_checkpoint
-from perilune.rl.rollout import Decode, Progress, Render, RolloutResult, fresh_group, roll_out
+from perilune.rl.buffer import Tally
+from perilune.rl.checkpoint import Progress
+from perilune.rl.commit import Ledger
+from perilune.rl.rollout import Decode, OnProgress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
 from perilune.rl.skipped import saving_skipped
@@ -32,19 +33,20 @@ class Parts:
     trainer: Trainer
     workers: Workers
     grader: GradingPool
-    buffer: ReplayBuffer
+    ledger: Ledger
+    """The buffer, and where its commits go."""
     sampler: ProblemSampler
     render: Render
     decode: Decode
-    checkpoints: Path
-    """Folder of checkpoints; the newest replaces the one before."""
     skipped: Path
     """Folder of minibatches whose step was skipped."""
     seed: int
-    on_segment: Progress
+    on_segment: OnProgress
     """Called with (segments done, segments in all) during a rollout phase."""
     on_step: Callable[[StepMetrics], None]
     """Called after each optimiser step."""
+    tell: Callable[[Iteration], None] = lambda done: None
+    """Called within the transaction that commits an iteration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +67,57 @@ class Iteration:
     """Groups that go on in the next iteration."""
     discarded: int
     """Groups given up as too stale."""
+    generated: Tally
+    """What the rollout phase has made, before an interruption too."""
     seconds: dict[str, float]
-    """Per phase."""
+    """Per phase, in this process."""
 
 
 def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
     """Run the iterations that the buffer says are still to come; each is committed before it is yielded."""
-    for number in range(parts.buffer.get("iteration", 0), config.iterations):
+    buffer = parts.ledger.buffer
+    for number in range(parts.ledger.progress.iteration, config.iterations):
         clock = Clock()
         _begin(parts.trainer, config, number)
 
         with clock.phase("rollout"), parts.workers.serving(parts.trainer) as engine:
-            discarded = _discard_stale(parts, config, number)
-            groups = [*parts.buffer.open_groups(), *_draw(parts, config, number)]
+            _discard_stale(parts, config, number)
+            groups = [*buffer.open_groups(), *_draw(parts, config, number)]
             rollout = roll_out(
                 engine,
                 groups,
                 config,
                 iteration=number,
-                buffer=parts.buffer,
+                buffer=buffer,
                 grader=parts.grader,
                 decode=parts.decode,
                 progress=parts.on_segment,
             )
 
         with clock.phase("train"):
-            still_open = parts.buffer.open_groups()
+            still_open = buffer.open_groups()
             complete = tuple(group for group in still_open if group.complete)
             rewarded = tuple(r for r in (reward_group(group, config, number) for group in complete) if r)
             samples = tuple(make_samples(rewarded, config, parts.trainer.version))
             update = _update(parts, samples, config, number)
 
         with clock.phase("save"):
-            _commit(parts, number, complete, rewarded)
-        waiting = len(still_open) - len(complete)
-        yield Iteration(number, rollout, complete, rewarded, samples, update, waiting, discarded, clock.seconds)
+            name, progress = _write_checkpoint(parts, number, complete)
+        done = Iteration(
+            number=number,
+            rollout=rollout,
+            complete=complete,
+            rewarded=rewarded,
+            samples=samples,
+            update=update,
+            waiting=len(still_open) - len(complete),
+            discarded=buffer.count_closed("discarded", number),
+            generated=buffer.tally(number),
+            seconds=clock.seconds,
+        )
+        with clock.phase("save"):
+            parts.ledger.commit(name, progress, lambda done=done: _close(parts, done))  # type: ignore[misc]
+        yield done
 
 
 def _begin(trainer: Trainer, config: RLConfig, number: int) -> None:
@@ -112,29 +130,28 @@ def _begin(trainer: Trainer, config: RLConfig, number: int) -> None:
         trainer.begin_iteration(keep_reference=True)
 
 
-def _discard_stale(parts: Parts, config: RLConfig, number: int) -> int:
+def _discard_stale(parts: Parts, config: RLConfig, number: int) -> None:
     """Give up open groups whose oldest segment is too many policy versions old; their problems are free again."""
     version = parts.trainer.version
     stale = [
         group.id
-        for group in parts.buffer.open_groups()
+        for group in parts.ledger.buffer.open_groups()
         if group.oldest_version is not None and version - group.oldest_version > config.max_staleness
     ]
-    parts.buffer.close_groups(stale, "discarded", number)
-    return len(stale)
+    parts.ledger.buffer.close_groups(stale, "discarded", number)
 
 
 def _draw(parts: Parts, config: RLConfig, number: int) -> list[Group]:
     """Fresh groups for this iteration, kept in the buffer; none if it has drawn before it was interrupted."""
-    if parts.buffer.drawn(number):
+    if parts.ledger.buffer.drawn(number):
         return []
-    busy = {group.problem.id for group in parts.buffer.open_groups()}
+    busy = {group.problem.id for group in parts.ledger.buffer.open_groups()}
     problems = parts.sampler.draw(number, config.problems_per_iteration, busy)
     groups = [
         fresh_group(problem, number, place, config.group_size, parts.render, parts.seed)
         for place, problem in enumerate(problems)
     ]
-    parts.buffer.add(groups)
+    parts.ledger.buffer.add(groups)
     return groups
 
 
@@ -160,19 +177,22 @@ def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerSt
     ]
 
 
-def _commit(parts: Parts, number: int, complete: Sequence[Group], rewarded: Sequence[RewardedGroup]) -> None:
-    """The checkpoint first, then one transaction that names it: a run stopped between the two repeats nothing wrong."""
-    name = f"iteration-{number + 1:05d}"
-    write_checkpoint(parts.trainer, parts.checkpoints, name)
+def _write_checkpoint(parts: Parts, number: int, complete: Sequence[Group]) -> tuple[str, Progress]:
+    """The checkpoint after an iteration, with the success rates that it has observed."""
     for group in complete:
         graded = [t.grade.verdict for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR]
         if graded:
             parts.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded))
-    trained = {r.group.id for r in rewarded}
-    with parts.buffer.transaction():
-        parts.buffer.close_groups(trained, "trained", number)
-        parts.buffer.close_groups([g.id for g in complete if g.id not in trained], "skipped", number)
-        parts.buffer.set("sampler", parts.sampler.state())
-        parts.buffer.set("iteration", number + 1)
-        parts.buffer.set("checkpoint", name)
-    prune_checkpoints(parts.checkpoints, keep=name)
+    progress = replace(parts.ledger.progress, iteration=number + 1, sampler=parts.sampler.state())
+    name = f"iteration-{number + 1:05d}"
+    parts.ledger.write(parts.trainer, name, progress)
+    return name, progress
+
+
+def _close(parts: Parts, done: Iteration) -> None:
+    """What the transaction of an iteration's commit holds beside its progress."""
+    trained = {r.group.id for r in done.rewarded}
+    buffer = parts.ledger.buffer
+    buffer.close_groups(trained, "trained", done.number)
+    buffer.close_groups([g.id for g in done.complete if g.id not in trained], "skipped", done.number)
+    parts.tell(done)

@@ -29,8 +29,8 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
         "groups_waiting": float(done.waiting),
         "trajectories_trained": float(len(done.samples)),
         "discarded_stale": float(done.discarded),
-        "grade_errors": float(done.rollout.grade_errors),
-        "rollout_tokens": float(done.rollout.tokens),
+        "grade_errors": float(done.generated.grade_errors),
+        "rollout_tokens": float(done.generated.tokens),
         "tokens_per_second_rollout": done.rollout.tokens / max(done.seconds["rollout"], 1e-9),
     }
     metrics |= {f"seconds_{phase}": seconds for phase, seconds in done.seconds.items()}

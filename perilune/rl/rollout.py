@@ -14,7 +14,7 @@ from perilune.types import Grade, GradeRequest, Group, Problem, Request, Traject
 
 Render = Callable[[Problem], tuple[int, ...]]
 Decode = Callable[[Sequence[int]], str]
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def roll_out(
     buffer: ReplayBuffer,
     grader: GradingPool,
     decode: Decode,
-    progress: Progress,
+    progress: OnProgress,
 ) -> RolloutResult:
     """Give each unfinished trajectory its next segment, and each finished one its grade; the buffer keeps both.
 

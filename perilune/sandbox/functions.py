@@ -13,6 +13,7 @@ order; a further round starts anew.
 
 from __future__ import annotations
 
+import ast
 import json
 import threading
 import time
@@ -126,7 +127,7 @@ class FunctionRounds:
     ) -> _Checked | Run:
         """The check's finding, or its run if it could not come to one."""
         request = {
-            "context": complete_program(task, task.solution) if task.solution else task.prompt,
+            "context": complete_program(task, task.solution) if task.solution else _closed(task.prompt),
             "check": task.check,
             "entry_point": task.entry_point,
             "has_solution": bool(task.solution),
@@ -153,6 +154,15 @@ class FunctionRounds:
             return run
         reason = submission.compile.detail if submission.compile else "nothing was run"
         raise _Fault(f"the harness does not run: {reason}")
+
+
+def _closed(prompt: str) -> str:
+    """A prompt as a program: a function that it leaves open gets a body."""
+    try:
+        ast.parse(prompt)
+    except (SyntaxError, ValueError):
+        return f"{prompt}\n    pass\n"
+    return prompt
 
 
 def _refused_to_start(line: str) -> Judgement | None:

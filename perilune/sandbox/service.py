@@ -23,7 +23,7 @@ from typing import Annotated, Literal, TypeVar
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, field_validator
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from perilune.errors import SandboxError
@@ -72,6 +72,15 @@ class RunRequest(_Body):
     inputs: Annotated[list[Base64Bytes], Field(min_length=1, max_length=256)]
     """One run for each, on its standard input."""
     limits: Limits = Field(default_factory=Limits)
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _is_base64(cls, inputs: object) -> object:
+        """Refuse what is no base64; by default letters that are none are skipped."""
+        for text in inputs if isinstance(inputs, list) else ():
+            if isinstance(text, str):
+                base64.b64decode(text, validate=True)
+        return inputs
 
 
 class RunAnswer(_Body):

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from hashlib import blake2b
+
 from perilune.evaluation.benchmark import evaluate
+from perilune.evaluation.jsonl import restore_lines
+from perilune.evaluation.metrics import METRICS_FILE, event_line
 from perilune.evaluation.responses_io import write_responses
 from perilune.evaluation.scoring import EvaluationSummary, summarize
 from perilune.stages.session import Session
 
 
-def measure(session: Session, name: str, step: int, *, during: bool = False) -> EvaluationSummary:
+def measure(
+    session: Session, name: str, step: int, *, during: bool = False, done: str | None = None
+) -> EvaluationSummary:
     """Answer the held-out problems; write responses, metrics and a line for people.
+
+    Responses are kept as they finish: an evaluation that was interrupted generates the others alone.
 
     Args:
         session: the run.
         name: of the evaluation: base, warmup, iteration-5, final.
         step: RL iterations behind the model.
         during: an evaluation in the midst of RL: greedy alone, on ``evaluation.during_count`` problems.
+        done: the step of the run that is over with it.
     """
-    config, parts = session.recipe.evaluation, session.components
+    config, parts, journal = session.recipe.evaluation, session.components, session.run.ledger.journal
     problems = session.heldout[: config.during_count] if during else session.heldout
     samples = 0 if during else config.samples
+    key = _key(session, name)
     with session.clock.phase("evaluate"), parts.workers.serving(parts.trainer) as engine:
         label = f"evaluate {name}"
         with session.display.task(label, len(problems) * (1 + samples)) as progress:
@@ -34,9 +46,36 @@ def measure(session: Session, name: str, step: int, *, during: bool = False) -> 
                 temperature=config.temperature,
                 seed=session.recipe.seed,
                 progress=progress,
+                known=journal.answers(key),
+                keep=lambda request, segment: journal.keep_answer(key, request, segment),
             )
-    summary = summarize(responses)
-    write_responses(session.run.path / "evaluations" / f"{name}.jsonl", responses)
-    session.log.write("evaluation", step, {"name": name, "summary": summary.to_dict()})
+        summary = summarize(responses)
+        write_responses(session.run.path / "evaluations" / f"{name}.jsonl", responses)
+        _commit(session, name, step, summary, done)
     session.display.evaluation(name, summary)
     return summary
+
+
+def _commit(session: Session, name: str, step: int, summary: EvaluationSummary, done: str | None) -> None:
+    """Tell the result, mark the step as done and drop the answers, all or nothing."""
+    ledger = session.run.ledger
+    values = {"name": name, "summary": summary.to_dict()}
+    line = event_line("evaluation", step, values)
+    with ledger.buffer.transaction():
+        # A run that is made longer, or that went back, is evaluated again under the same name.
+        replaced = ledger.journal.forget("evaluation", name=name)
+        ledger.journal.add(METRICS_FILE, "evaluation", step, line, name)
+        ledger.journal.forget_answers()
+        if done is not None:
+            progress = ledger.progress
+            ledger.set_progress(replace(progress, steps_done=(*progress.steps_done, done)))
+    session.log.append(line, "evaluation", step, values)
+    if replaced:
+        restore_lines(session.run.path / METRICS_FILE, ledger.journal.lines(METRICS_FILE))
+
+
+def _key(session: Session, name: str) -> str:
+    """What the answers of an evaluation depend on, beside the problem: the weights, and how they are asked."""
+    config = session.recipe.evaluation
+    settings = [session.components.trainer.version, session.recipe.seed, config.max_response_tokens, config.temperature]
+    return f"{name}/{blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()}"

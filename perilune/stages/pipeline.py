@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import json
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from perilune.config import Recipe
 from perilune.data.chat import drop_long_prompts
 from perilune.data.problems import load_problems
-from perilune.evaluation.metrics import MetricsLog
+from perilune.evaluation.jsonl import restore_lines
+from perilune.evaluation.metrics import METRICS_FILE, MetricsLog
 from perilune.evaluation.progress import Display
 from perilune.evaluation.report import write_report
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import check_rewards_work
-from perilune.rl.checkpoint import prune_checkpoints, write_checkpoint
+from perilune.rl.checkpoint import write_folder
 from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
 from perilune.stages.evaluate import measure
-from perilune.stages.rl import reinforce
-from perilune.stages.run_folder import open_run
+from perilune.stages.rl import SAMPLES_FILE, reinforce
+from perilune.stages.run_folder import RunFolder, changes_of, check_run, open_run
 from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
 from perilune.stages.summary import write_summary
@@ -46,31 +49,53 @@ def run_pipeline(
     train = tuple(load_problems(recipe.problems.train, "train"))
     heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
     check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
-    run = open_run(recipe, resume=resume, overwrite=overwrite)
+    check_run(recipe, resume=resume, overwrite=overwrite)
     clock = Clock()
     with ExitStack() as stack:
-        stack.callback(run.buffer.close)
         display = stack.enter_context(Display(quiet=quiet))
-        logging = recipe.logging
-        log = stack.enter_context(MetricsLog(run.path, logging.tensorboard, logging.wandb, recipe.name))
         display.heading(f"Perilune: {recipe.name}, {len(train)} problems, {len(heldout)} held out")
         with clock.phase("setup"):
             grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
             components = watched(build(recipe), recipe)
+            train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
+            heldout = drop_long_prompts(heldout, components.render, recipe.problems.heldout.max_prompt_tokens)
+            # Only now: a start that fails on the recipe leaves nothing behind, and what was there untouched.
+            changes = changes_of(recipe) if resume and recipe.run_folder.exists() else []
+            run = open_run(recipe, resume=resume, overwrite=overwrite)
+            stack.callback(run.buffer.close)
             stack.enter_context(components.watchdog.watching(run.path))
-            checkpoint = run.buffer.get("checkpoint")
+            checkpoint = run.ledger.newest(display.warn)
             if checkpoint is not None:
-                components.trainer.load(run.checkpoints / checkpoint)
+                components.trainer.load(checkpoint)
         display.note(components.description)
-        train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
-        heldout = drop_long_prompts(heldout, components.render, recipe.problems.heldout.max_prompt_tokens)
+        for change in changes:
+            display.note(f"changed: {change}")
+        log = stack.enter_context(_open_log(run, recipe))
         session = Session(recipe, run, components, grader, log, display, train, heldout, clock)
         try:
             _run_steps(session)
-        finally:
-            log.write("seconds", 0, {"phases": clock.seconds, "peak_memory_gb": peak_memory_gb()})
+        except BaseException:
+            with suppress(Exception):
+                _tell_seconds(session)
+            raise
+        _tell_seconds(session)
         display.finish(write_summary(run.path), write_report(run.path))
     return run.path
+
+
+def _open_log(run: RunFolder, recipe: Recipe) -> MetricsLog:
+    """The run's text files, as its journal has them, open for more."""
+    journal, logging = run.ledger.journal, recipe.logging
+    missing = restore_lines(run.path / METRICS_FILE, journal.lines(METRICS_FILE))
+    restore_lines(run.path / SAMPLES_FILE, journal.lines(SAMPLES_FILE))
+    log = MetricsLog(run.path, logging.tensorboard, logging.wandb, recipe.name)
+    for event in map(json.loads, missing):
+        log.mirror(event["event"], event["step"], event)
+    return log
+
+
+def _tell_seconds(session: Session) -> None:
+    session.tell("seconds", 0, {"phases": session.clock.seconds, "peak_memory_gb": peak_memory_gb()})
 
 
 def plan(recipe: Recipe) -> list[str]:
@@ -82,31 +107,44 @@ def plan(recipe: Recipe) -> list[str]:
 
 
 def _run_steps(session: Session) -> None:
-    """Take the steps that the buffer does not name as done; each is committed when it is done."""
-    steps, buffer = plan(session.recipe), session.run.buffer
-    done: list[str] = buffer.get("steps_done", [])
-    if int(buffer.get("iteration", 0)) < session.recipe.rl.iterations:
-        # Also where a finished run is resumed with more iterations.
-        done = [step for step in done if step not in {"rl", "evaluate final"}]
+    """Take the steps that are not done; each is committed when it is done."""
+    ledger, display = session.run.ledger, session.display
+    _reopen_rl(session)
+    steps = plan(session.recipe)
     for number, step in enumerate(steps, 1):
-        if step in done:
+        if step in ledger.progress.steps_done:
             continue
-        session.display.heading(f"Step {number} of {len(steps)}: {step}")
+        display.heading(f"Step {number} of {len(steps)}: {step}")
         if step.startswith("evaluate "):
-            measure(session, step.removeprefix("evaluate "), step=int(buffer.get("iteration", 0)))
+            measure(session, step.removeprefix("evaluate "), step=ledger.progress.iteration, done=step)
         else:
             _run_stage(session, step)
-        done = [*done, step]
-        buffer.set("steps_done", done)
+
+
+def _reopen_rl(session: Session) -> None:
+    """A finished run that is resumed with more iterations has RL before it again."""
+    ledger = session.run.ledger
+    progress = ledger.progress
+    if progress.iteration < session.recipe.rl.iterations:
+        done = tuple(step for step in progress.steps_done if step not in {"rl", "evaluate final"})
+        if done != progress.steps_done:
+            ledger.set_progress(replace(progress, steps_done=done))
 
 
 def _run_stage(session: Session, stage: str) -> None:
+    """A stage, its model, and the commit that says that it is done."""
+    ledger, trainer = session.run.ledger, session.components.trainer
     if stage == "rl":
         reinforce(session)
     else:
         warm_up(session)
-        write_checkpoint(session.components.trainer, session.run.checkpoints, stage)
-        session.run.buffer.set("checkpoint", stage)
-        prune_checkpoints(session.run.checkpoints, keep=stage)
     with session.clock.phase("save"):
-        session.components.trainer.save_pretrained(session.run.model(_MODEL_AFTER[stage]))
+        write_folder(session.run.model(_MODEL_AFTER[stage]), trainer.save_pretrained)
+        progress = ledger.progress
+        progress = replace(progress, sft_steps=0, steps_done=(*progress.steps_done, stage))
+        if stage == "rl":
+            # Its last iteration has a checkpoint.
+            ledger.set_progress(progress)
+        else:
+            ledger.write(trainer, stage, progress)
+            ledger.commit(stage, progress)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
+from perilune.evaluation.jsonl import append_lines, json_line
+from perilune.evaluation.metrics import METRICS_FILE, event_line
 from perilune.rl.loop import Iteration, Parts, iterate
 from perilune.rl.measurements import iteration_metrics
 from perilune.rl.sampler import ProblemSampler
@@ -13,12 +15,17 @@ from perilune.stages.evaluate import measure
 from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import Group, StepMetrics, Trajectory, Verdict
 
+SAMPLES_FILE = "samples.jsonl"
+
 
 def reinforce(session: Session) -> None:
     """Run the recipe's RL iterations that are still to come."""
     recipe, run, components = session.recipe, session.run, session.components
     sampler = ProblemSampler(session.train, recipe.rl.sampling, recipe.seed)
-    sampler.restore(run.buffer.get("sampler", {}))
+    sampler.restore(run.ledger.progress.sampler)
+    # The evaluation that was due when the run was stopped.
+    _evaluate_when_due(session, run.ledger.progress.iteration)
+    telling = _Telling(session)
     with session.display.phases(recipe.rl.iterations) as phases:
 
         def on_step(step: StepMetrics) -> None:
@@ -29,63 +36,80 @@ def reinforce(session: Session) -> None:
             trainer=components.trainer,
             workers=components.workers,
             grader=session.grader,
-            buffer=run.buffer,
+            ledger=run.ledger,
             sampler=sampler,
             render=components.render,
             decode=components.decode,
-            checkpoints=run.checkpoints,
             skipped=run.skipped,
             seed=recipe.seed,
             on_segment=lambda done, total: phases.advance("rollout", done, total),
             on_step=on_step,
+            tell=telling.commit,
         )
         for done in iterate(parts, recipe.rl):
-            _report(session, done)
+            telling.show(done)
             _evaluate_when_due(session, done.number + 1)
 
 
-def _report(session: Session, done: Iteration) -> None:
-    metrics = iteration_metrics(done)
-    for phase, seconds in done.seconds.items():
-        session.clock.seconds[phase] = session.clock.seconds.get(phase, 0.0) + seconds
-    session.log.write("iteration", done.number, metrics)
-    session.display.iteration(done.number + 1, session.recipe.rl.iterations, metrics)
-    _keep_samples(session, done)
-    _warn_of_errors(session, done)
-    limit, mismatch = session.recipe.logging.mismatch_alarm, metrics.get("mismatch_mean", math.nan)
-    if mismatch > limit:
-        session.display.warn(
-            f"trainer and engine disagree by {mismatch:.3g} nats per token on average, more than {limit:g}: the "
-            "rollouts are not from the policy that is trained; try float32 in engine.dtype and trainer.dtype"
-        )
+class _Telling:
+    """Tells what an iteration did: to the journal within its commit, to files and people after it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._metrics: dict[str, float] = {}
+        self._line = ""
+        self._samples: list[str] = []
+
+    def commit(self, done: Iteration) -> None:
+        """Within the transaction."""
+        self._metrics = iteration_metrics(done)
+        self._line = event_line("iteration", done.number, self._metrics)
+        self._samples = list(_sample_lines(self._session, done))
+        journal = self._session.run.ledger.journal
+        journal.add(METRICS_FILE, "iteration", done.number, self._line)
+        for sample in self._samples:
+            journal.add(SAMPLES_FILE, "sample", done.number, sample)
+
+    def show(self, done: Iteration) -> None:
+        """After it."""
+        session, metrics = self._session, self._metrics
+        for phase, seconds in done.seconds.items():
+            session.clock.seconds[phase] = session.clock.seconds.get(phase, 0.0) + seconds
+        session.log.append(self._line, "iteration", done.number, metrics)
+        append_lines(session.run.path / SAMPLES_FILE, self._samples)
+        session.display.iteration(done.number + 1, session.recipe.rl.iterations, metrics)
+        _warn_of_errors(session, done)
+        limit, mismatch = session.recipe.logging.mismatch_alarm, metrics.get("mismatch_mean", math.nan)
+        if mismatch > limit:
+            session.display.warn(
+                f"trainer and engine disagree by {mismatch:.3g} nats per token on average, more than {limit:g}: the "
+                "rollouts are not from the policy that is trained; try float32 in engine.dtype and trainer.dtype"
+            )
 
 
 def _warn_of_errors(session: Session, done: Iteration) -> None:
-    if done.rollout.grade_errors:
+    if done.generated.grade_errors:
         grades = [t.grade for group in done.complete for t in group.trajectories if t.grade]
         first = next((f" (the first: {g.detail})" for g in grades if g.verdict is Verdict.ERROR), "")
         session.display.warn(
-            f"{done.rollout.grade_errors} responses are left out of training because their grading ended in an error, "
+            f"{done.generated.grade_errors} responses are left out of training: their grading ended in an error, "
             f"{session.recipe.rewards.retries} more tries included{first}"
         )
 
 
 def _evaluate_when_due(session: Session, iterations: int) -> None:
-    every, last = session.recipe.evaluation.every, session.recipe.rl.iterations
-    if every and iterations % every == 0 and iterations < last:
-        measure(session, f"iteration-{iterations}", iterations, during=True)
+    every, last, name = session.recipe.evaluation.every, session.recipe.rl.iterations, f"iteration-{iterations}"
+    due = every and iterations and iterations % every == 0 and iterations < last
+    if due and not session.run.ledger.journal.has("evaluation", name):
+        measure(session, name, iterations, during=True)
 
 
-def _keep_samples(session: Session, done: Iteration) -> None:
-    """Write some responses of the iteration, those of most versions first, for the report."""
+def _sample_lines(session: Session, done: Iteration) -> Iterator[str]:
+    """Some responses of the iteration, those of most versions first, for the report."""
     pairs = [(group, t) for group in done.complete for t in group.trajectories]
     pairs.sort(key=lambda pair: -len(set(pair[1].versions)))
-    lines = [
-        json.dumps(_sample(session, done.number, group, trajectory), ensure_ascii=False)
-        for group, trajectory in pairs[: session.recipe.logging.sample_responses]
-    ]
-    with (session.run.path / "samples.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in lines)
+    for group, trajectory in pairs[: session.recipe.logging.sample_responses]:
+        yield json_line(_sample(session, done.number, group, trajectory))
 
 
 def _sample(session: Session, iteration: int, group: Group, trajectory: Trajectory) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from perilune.config import Recipe
-from perilune.evaluation.metrics import MetricsLog
+from perilune.evaluation.metrics import METRICS_FILE, MetricsLog, event_line
 from perilune.evaluation.progress import Display
 from perilune.rewards.pool import GradingPool
 from perilune.rl.timing import Clock
@@ -28,6 +30,12 @@ class Session:
     heldout: tuple[Problem, ...]
     clock: Clock
     """Seconds of this process per phase."""
+
+    def tell(self, event: str, step: int, values: Mapping[str, Any], name: str = "") -> None:
+        """Add an event to the run's metrics, for good."""
+        line = event_line(event, step, values)
+        self.run.ledger.journal.add(METRICS_FILE, event, step, line, name)
+        self.log.append(line, event, step, values)
 
 
 def warn_of_skipped(session: Session, step: StepMetrics) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from perilune.config import Recipe, SFTConfig
 from perilune.data.generators import AnswerForm, Style
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
+from perilune.evaluation.jsonl import restore_lines
+from perilune.evaluation.metrics import METRICS_FILE
 from perilune.rewards.pool import GradingPool
 from perilune.rl.skipped import saving_skipped
+from perilune.stages.interruptions import deferred
 from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import (
     Demonstration,
@@ -66,7 +70,10 @@ def verified(candidates: Sequence[Demonstration], grader: GradingPool) -> list[D
 
 
 def warm_up(session: Session) -> None:
-    """Fine-tune on the verified demonstrations, on the responses alone; one update is the whole stage."""
+    """Fine-tune on the verified demonstrations, on the responses alone; one update is the whole stage.
+
+    An interrupted warm-up goes on from its last checkpoint; a signal makes one after the step that is under way.
+    """
     recipe, components = session.recipe, session.components
     with session.clock.phase("sft"):
         before = session.grader.stats.errors
@@ -77,18 +84,40 @@ def warm_up(session: Session) -> None:
         samples = [_sample(*components.render_demonstration(d)) for d in demonstrations]
         steps = sft_steps(len(samples), recipe.sft, recipe.seed)
         session.display.note(f"{len(samples)} verified demonstrations, {len(steps)} optimiser steps")
-        with session.display.task("warm-up", len(steps)) as progress:
+        _train(session, samples, steps)
 
-            def on_step(step: StepMetrics) -> None:
-                progress(step.number, step.steps)
-                values = {"loss": step.loss, "learning_rate": step.learning_rate, "gradient_norm": step.gradient_norm}
-                counts = {"tokens": step.tokens, "steps_skipped": int(step.skipped)}
-                session.log.write("sft_step", step.number, values | counts)
-                warn_of_skipped(session, step)
 
-            saving = saving_skipped(session.run.skipped, "sft", samples, steps, on_step)
-            components.trainer.begin_iteration()
-            components.trainer.update(samples, Objective("sft"), steps, saving)
+def _train(session: Session, samples: Sequence[Sample], steps: Sequence[OptimizerStep]) -> None:
+    """Take the steps that are still to come, with a checkpoint now and then."""
+    trainer, ledger, every = session.components.trainer, session.run.ledger, session.recipe.checkpoints.sft_steps
+    start = ledger.progress.sft_steps
+    if not start:
+        trainer.begin_iteration()
+    # What was told after the checkpoint is told again.
+    ledger.journal.forget("sft_step", since=start + 1)
+    restore_lines(session.run.path / METRICS_FILE, ledger.journal.lines(METRICS_FILE))
+    with session.display.task("warm-up", len(steps)) as progress, deferred() as stopping:
+
+        def on_step(step: StepMetrics) -> None:
+            progress(step.number, step.steps)
+            values = {"loss": step.loss, "learning_rate": step.learning_rate, "gradient_norm": step.gradient_norm}
+            counts = {"tokens": step.tokens, "steps_skipped": int(step.skipped)}
+            session.tell("sft_step", step.number, values | counts)
+            warn_of_skipped(session, step)
+            due = every and step.number % every == 0
+            if (due or stopping()) and step.number < step.steps:
+                name, reached = f"sft-step-{step.number:05d}", replace(ledger.progress, sft_steps=step.number)
+                ledger.write(trainer, name, reached, optimizer=True)
+                ledger.commit(name, reached)
+            stopping.now()
+
+        saving = saving_skipped(session.run.skipped, "sft", samples, steps, on_step)
+        trainer.update(
+            samples,
+            Objective("sft"),
+            steps[start:],
+            lambda step: saving(replace(step, number=step.number + start, steps=len(steps))),
+        )
 
 
 def _sample(prompt: tuple[int, ...], response: tuple[int, ...]) -> Sample:

@@ -66,9 +66,9 @@ class _WatchedTrainer:
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         return self._trainer.weights()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, *, optimizer: bool = False) -> None:
         with self._expected(f"saved its state to {folder}"):
-            self._trainer.save(folder)
+            self._trainer.save(folder, optimizer=optimizer)
 
     def load(self, folder: Path) -> None:
         with self._expected(f"loaded its state from {folder}"):

@@ -113,13 +113,18 @@ def test_segments_equal_one_piece(tiny_model: PreTrainedModel) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_response_does_not_depend_on_its_batch(threads: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("shortest", "longest"), [(2, 9), (100, 620)])
+def test_a_response_does_not_depend_on_its_batch(shortest: int, longest: int, threads: int, dtype: torch.dtype) -> None:
     # Three query heads to a key/value head: fewer rows than a matrix product's whole block.
     sizes = {"vocab_size": 300, "hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16}
+    sizes["max_position_embeddings"] = 700
     torch.manual_seed(0)
     model = MistralForCausalLM(MistralConfig(**{**SHAPE, **sizes})).to(dtype)
     requests = [
-        replace(request(n, length=2 + n % 7, segment=12, limit=30), response_tokens=tuple(range(3, 3 + 5 * (n % 3))))
+        replace(
+            request(n, length=shortest + 47 * n % (longest - shortest), segment=12, limit=30),
+            response_tokens=tuple(range(3, 3 + 5 * (n % 3))),
+        )
         for n in range(24)
     ]
     before = torch.get_num_threads()

@@ -20,7 +20,7 @@ from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.config import RewardsConfig, RLConfig, SamplingConfig, TrainerConfig
 from perilune.data.chat import render_prompt
 from perilune.rewards.pool import GradingPool
-from perilune.rl.buffer import ReplayBuffer
+from perilune.rl.commit import Ledger
 from perilune.rl.loop import Parts
 from perilune.rl.sampler import ProblemSampler
 from perilune.types import Completion, Message, Objective, OptimizerStep, Problem, Request, Sample, UpdateMetrics
@@ -92,6 +92,7 @@ class Lab:
     folder: Path
     stack: ExitStack
     ends: tuple[int, ...] = NO_END
+    warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(
         default_factory=lambda: [
             Problem(f"p{n}", (Message("user", f"What is {n} + {n}?"),), str(2 * n), "rl_rewards:even") for n in range(6)
@@ -112,29 +113,26 @@ class Lab:
     def grader(self) -> GradingPool:
         return self.stack.enter_context(GradingPool(RewardsConfig(workers=1, retries=0)))
 
-    def buffer(self) -> ReplayBuffer:
-        buffer = ReplayBuffer(self.folder / "buffer.sqlite")
-        self.stack.callback(buffer.close)
-        return buffer
+    def ledger(self) -> Ledger:
+        ledger = Ledger.open(self.folder)
+        self.stack.callback(ledger.buffer.close)
+        return ledger
 
     def parts(self, *, on_segment: Callable[[int, int], None] = lambda done, total: None) -> Parts:
-        buffer, trainer = self.buffer(), self.trainer()
-        checkpoints = self.folder / "checkpoints"
-        checkpoints.mkdir(exist_ok=True)
-        named = buffer.get("checkpoint")
-        if named is not None:
-            trainer.load(checkpoints / named)
+        ledger, trainer = self.ledger(), self.trainer()
+        newest = ledger.newest(self.warnings.append)
+        if newest is not None:
+            trainer.load(newest)
         sampler = ProblemSampler(self.problems, SamplingConfig(strategy="uniform"), seed=3)
-        sampler.restore(buffer.get("sampler", {}))
+        sampler.restore(ledger.progress.sampler)
         return Parts(
             trainer=trainer,
             workers=LocalWorkers(self.engine()),
             grader=self.grader(),
-            buffer=buffer,
+            ledger=ledger,
             sampler=sampler,
             render=self.render,
             decode=lambda tokens: str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)),
-            checkpoints=checkpoints,
             skipped=self.folder / "skipped",
             seed=3,
             on_segment=on_segment,

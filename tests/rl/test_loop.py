@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from perilune.config import RLConfig
-from perilune.errors import TrainerError
+from perilune.errors import RunFolderError, TrainerError
 from perilune.rl.loop import Iteration, Parts, iterate, minibatches
 from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
 
@@ -139,8 +139,8 @@ def test_stale_groups_are_given_up_and_their_problems_freed(lab: Lab, short_conf
     generator = iterate(parts, config)
     next(generator)
     generator.close()
-    first = [group.problem.id for group in parts.buffer.open_groups()]
-    names = [group.id for group in parts.buffer.open_groups()]
+    first = [group.problem.id for group in parts.ledger.buffer.open_groups()]
+    names = [group.id for group in parts.ledger.buffer.open_groups()]
     sample = Sample((5, 6, 7, 8), 2, (False, False, True, True), 1.0, (-5.0, -5.0), (0, 0))
     for _ in range(3):
         parts.trainer.begin_iteration()
@@ -149,7 +149,7 @@ def test_stale_groups_are_given_up_and_their_problems_freed(lab: Lab, short_conf
     sampler = lab.parts().sampler
     done = next(iterate(replace(parts, sampler=sampler), config))
     assert (done.number, done.discarded) == (1, 2)
-    still = parts.buffer.open_groups()
+    still = parts.ledger.buffer.open_groups()
     assert not {group.id for group in still} & set(names)
     assert sorted(group.problem.id for group in still) == sorted(first)
     assert all(group.born == 1 and group.oldest_version == 3 for group in still)
@@ -165,9 +165,9 @@ def test_groups_whose_gradings_fail_do_not_train_and_do_not_stop_the_run(lab: La
     parts = lab.parts()
     done = run(parts, changed(short_config, segment_tokens=16, iterations=2))
     assert [(len(d.complete), len(d.rewarded), d.update) for d in done] == [(2, 0, None)] * 2
-    assert [d.rollout.grade_errors for d in done] == [6, 6]
+    assert [d.generated.grade_errors for d in done] == [6, 6]
     assert all(t.grade and t.grade.verdict is Verdict.ERROR for g in done[0].complete for t in g.trajectories)
-    assert parts.buffer.open_groups() == []
+    assert parts.ledger.buffer.open_groups() == []
     # An error says nothing of the problem.
     assert parts.sampler.state() == {}
 
@@ -221,7 +221,7 @@ def test_an_interrupted_first_iteration_has_no_checkpoint_and_goes_on(lab: Lab, 
         run(lab.parts(on_segment=stop_after(4)), config)
     # Fresh responses that are finished but whose grades were lost with the process are graded now.
     parts = lab.parts()
-    assert parts.buffer.get("checkpoint") is None
+    assert parts.ledger.newest(lab.warnings.append) is None
     (done,) = run(parts, config)
     assert done.rollout.responses == 2
     assert len(done.complete) == 2
@@ -263,7 +263,7 @@ def test_an_update_that_ruins_the_weights_is_not_committed_and_its_bad_minibatch
     (kept,) = (lab.folder / "skipped").iterdir()
     assert kept.name == "iteration-00002-step-2.jsonl"
     again = lab.parts()
-    assert again.buffer.get("iteration") == 1
+    assert again.ledger.progress.iteration == 1
     assert all(torch.equal(mine, theirs) for (_, mine), theirs in zip(again.trainer.weights(), good, strict=True))
     # What was generated is trained on with the changed learning rate.
     (done,) = run(again, config)
@@ -271,26 +271,76 @@ def test_an_update_that_ruins_the_weights_is_not_committed_and_its_bad_minibatch
     assert done.update is not None and done.update.skipped == 0
 
 
-def test_each_iteration_commits_a_checkpoint_and_removes_the_one_before(lab: Lab, short_config: RLConfig) -> None:
+def test_each_iteration_commits_a_checkpoint_and_keeps_the_one_before(lab: Lab, short_config: RLConfig) -> None:
     parts = lab.parts()
-    for done in iterate(parts, changed(short_config, iterations=3)):
-        name = f"iteration-{done.number + 1:05d}"
-        assert parts.buffer.get("checkpoint") == name
-        assert parts.buffer.get("iteration") == done.number + 1
-        assert [path.name for path in parts.checkpoints.iterdir()] == [name]
+    for done in iterate(parts, changed(short_config, iterations=4)):
+        names = [f"iteration-{number + 1:05d}" for number in range(max(0, done.number - 1), done.number + 1)]
+        assert parts.ledger.progress.iteration == done.number + 1
+        assert parts.ledger.newest(lab.warnings.append) == parts.ledger.checkpoints / names[-1]
+        assert sorted(path.name for path in parts.ledger.checkpoints.iterdir()) == names
     loaded = lab.trainer()
-    loaded.load(parts.checkpoints / "iteration-00003")
+    loaded.load(parts.ledger.checkpoints / "iteration-00004")
     assert loaded.version == parts.trainer.version
     for (name, mine), (_, theirs) in zip(loaded.weights(), parts.trainer.weights(), strict=True):
         assert torch.equal(mine, theirs), name
-    assert list(iterate(parts, changed(short_config, iterations=3))) == []
+    assert list(iterate(parts, changed(short_config, iterations=4))) == []
+    assert lab.warnings == []
 
 
-def test_a_checkpoint_that_is_not_whole_is_named(lab: Lab, short_config: RLConfig) -> None:
+def damage(path: Path) -> None:
+    """Flip one bit in the middle, as a failing disk does."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", ["bit", "cut", "gone", "list"])
+def test_a_damaged_checkpoint_takes_the_run_back_to_the_one_before(lab: Lab, short_config: RLConfig, harm: str) -> None:
+    lab.ends = OFTEN_ENDING
+    config = changed(short_config, iterations=6)
+    expected = lab.parts()
+    whole = run(expected, config)
+    told = segments(lab.folder)
+    (lab.folder / "buffer.sqlite").unlink()
+
+    first = lab.parts()
+    run(first, changed(config, iterations=4))
+    before = segments(lab.folder)
+    newest = first.ledger.checkpoints / "iteration-00004"
+    if harm == "bit":
+        damage(newest / "weights.safetensors")
+    elif harm == "cut":
+        with (newest / "weights.safetensors").open("r+b") as file:
+            file.truncate(1000)
+    elif harm == "gone":
+        (newest / "trainer.json").unlink()
+    else:
+        (newest / "SHA256SUMS").unlink()
+    # Part of the fifth iteration was there as well.
+    with pytest.raises(Stopped):
+        run(replace(first, on_segment=stop_after(3)), config)
+
+    again = lab.parts()
+    assert len(lab.warnings) == 2
+    assert lab.warnings[0].startswith(f"the checkpoint {newest} is damaged: ")
+    assert "goes back to the checkpoint" in lab.warnings[1] and "iteration-00003" in lab.warnings[1]
+    assert again.ledger.progress.iteration == 3
+    assert [row for row in before if row[1] < 3] == segments(lab.folder)
+    done = run(again, config)
+    # It comes to the very end that it would have come to.
+    assert [d.number for d in done] == [3, 4, 5]
+    assert [[g.id for g in d.complete] for d in done] == [[g.id for g in d.complete] for d in whole[3:]]
+    assert sorted(segments(lab.folder)) == sorted(told)
+    for (name, mine), (_, theirs) in zip(again.trainer.weights(), expected.trainer.weights(), strict=True):
+        assert torch.equal(mine, theirs), name
+
+
+def test_without_a_whole_checkpoint_a_run_does_not_go_on(lab: Lab, short_config: RLConfig) -> None:
     parts = lab.parts()
-    next(iterate(parts, short_config))
-    (parts.checkpoints / "iteration-00001" / "trainer.json").unlink()
-    with pytest.raises(TrainerError, match=r"iteration-00001 is not whole"):
+    run(parts, changed(short_config, iterations=3))
+    for path in parts.ledger.checkpoints.iterdir():
+        damage(path / "weights.safetensors")
+    with pytest.raises(RunFolderError, match=r"no checkpoint of .* is whole \(iteration-00002, iteration-00003\)"):
         lab.parts()
 
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from perilune.rl.buffer import Tally
 from perilune.rl.loop import Iteration
 from perilune.rl.measurements import iteration_metrics, multi_version_count
 from perilune.rl.rollout import RolloutResult
@@ -41,7 +42,16 @@ def test_an_iterations_figures() -> None:
     samples = (sample(0, 0), sample(0, 0, 1, 1, 2, 2), sample(0, 1), sample(1, 3, group=1))
     update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, 0.03, skipped=1)
     done = Iteration(
-        4, RolloutResult(9, 90, 1), (GROUP,), (rewarded, flat), samples, update, 7, 2, {"rollout": 1.5, "train": 2.5}
+        number=4,
+        rollout=RolloutResult(5, 50, 0),
+        complete=(GROUP,),
+        rewarded=(rewarded, flat),
+        samples=samples,
+        update=update,
+        waiting=7,
+        discarded=2,
+        generated=Tally(9, 90, 1),
+        seconds={"rollout": 1.5, "train": 2.5},
     )
     metrics = iteration_metrics(done)
     assert metrics["reward_mean"] == pytest.approx(0.15)
@@ -56,11 +66,15 @@ def test_an_iterations_figures() -> None:
     assert (metrics["mismatch_mean"], metrics["mismatch_max"], metrics["kl_to_reference"]) == (0.01, 0.2, 0.03)
     assert (metrics["optimizer_steps"], metrics["steps_skipped"], metrics["grade_errors"]) == (3, 1, 1)
     assert (metrics["seconds_rollout"], metrics["seconds_train"]) == (1.5, 2.5)
+    # What was generated before an interruption counts too; the speed is of what this process did.
+    assert (metrics["rollout_tokens"], metrics["tokens_per_second_rollout"]) == (90, pytest.approx(50 / 1.5))
     assert multi_version_count(samples) == 3
 
 
 def test_an_iteration_that_trained_nothing_has_no_figures_of_an_update() -> None:
-    metrics = iteration_metrics(Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, {"rollout": 4.0}))
+    metrics = iteration_metrics(
+        Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, Tally(2, 20, 0), {"rollout": 4.0})
+    )
     assert "loss" not in metrics
     assert math.isnan(metrics["solve_rate"])
     assert math.isnan(metrics["versions_2"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from perilune.config import Recipe, load_recipe
 from perilune.errors import RunFolderError
-from perilune.stages.run_folder import open_run, stored_recipe
+from perilune.stages.run_folder import changes_of, open_run, stored_recipe
 
 
 def recipe(folder: Path, **changes: Any) -> Recipe:
@@ -89,7 +91,10 @@ def test_resume_goes_on_with_the_same_buffer(tmp_path: Path) -> None:
 def test_resume_refuses_another_recipe_and_names_what_changed(tmp_path: Path) -> None:
     path = open_and_close(recipe(tmp_path))
     other = recipe(tmp_path, seed=1, rl={"tau": 0.9, "length_reward": {"weight": 1.0}})
-    with pytest.raises(RunFolderError, match=r"other values of rl\.length_reward\.weight, rl\.tau, seed; resume"):
+    changes = (
+        r"length_reward\.weight was 0\.0 and is now 1\.0; rl\.tau was 0\.05 and is now 0\.9; seed was 0 and is now 1"
+    )
+    with pytest.raises(RunFolderError, match=changes):
         open_run(other, resume=True, overwrite=False)
     assert stored_recipe(path) == recipe(tmp_path)
 
@@ -97,8 +102,15 @@ def test_resume_refuses_another_recipe_and_names_what_changed(tmp_path: Path) ->
 def test_resume_allows_what_does_not_change_the_past(tmp_path: Path) -> None:
     path = open_and_close(recipe(tmp_path))
     longer = recipe(tmp_path, threads=2, rl={"iterations": 50}, evaluation={"every": 5}, logging={"tensorboard": False})
+    assert changes_of(longer) == [
+        "evaluation.every: 0 -> 5",
+        "logging.tensorboard: True -> False",
+        "rl.iterations: 10 -> 50",
+        "threads: None -> 2",
+    ]
     open_and_close(longer, resume=True)
     assert stored_recipe(path) == longer
+    assert changes_of(longer) == []
 
 
 def test_a_run_that_was_moved_knows_its_new_place(tmp_path: Path) -> None:
@@ -107,3 +119,22 @@ def test_a_run_that_was_moved_knows_its_new_place(tmp_path: Path) -> None:
     found = stored_recipe(moved)
     assert found.run_folder == moved
     open_and_close(found, resume=True)
+
+
+def test_a_place_without_write_permission_is_named() -> None:
+    # Not in pytest's folder, which an ordinary user may not enter.
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        locked = Path(place) / "locked"
+        locked.mkdir(mode=0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)  # what root may write says nothing
+        try:
+            with pytest.raises(
+                RunFolderError, match=r"cannot write the run folder .*locked.*Permission denied.*output"
+            ):
+                open_run(recipe(locked), resume=False, overwrite=False)
+        finally:
+            if root:
+                os.seteuid(0)

@@ -14,6 +14,7 @@ itself, causally. Nothing is concatenated, or expanded from key/value heads to q
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,11 @@ from perilune.errors import EngineError
 
 ATTENTION_NAME = "perilune_slots"
 ROWS = 16
-"""Rows and cache positions come in whole blocks of so many: products of fewer rows round differently."""
+"""Rows come in whole blocks of so many: products of fewer round differently."""
+_PIECE, _LONG_PIECE, _LONG = 128, 512, 512
+"""The cache is read in pieces of these sizes, the longer ones from position _LONG on: see :func:`pieces`."""
+_LANES = 32
+"""A multiple of what a vector of the processor holds, twice over, for a power of two of threads."""
 _QUERIES = 4
 """Queries per key/value head come in whole blocks of so many, for the same reason."""
 
@@ -49,7 +54,7 @@ class SlotCache:
 
     def __init__(self, config: PreTrainedConfig, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
         self.slots = slots
-        self.capacity = -(-capacity // ROWS) * ROWS
+        self.capacity = _whole_pieces(capacity)
         heads = config.num_attention_heads
         shape = (
             slots,
@@ -74,7 +79,7 @@ _BLOCK_ROWS = 4
 class Block:
     """Slots [start, stop) that attend in one product, over the first ``span`` positions of the cache.
 
-    The span is a multiple of ``ROWS``.
+    The span is in whole pieces.
     """
 
     start: int
@@ -116,6 +121,22 @@ class SlotBatch:
         return found
 
 
+def pieces(span: int) -> list[slice]:
+    """The parts in which the first ``span`` positions of the cache are read on a CPU.
+
+    A matrix product adds up a sum in an order that depends on its length, so attention over a longer span would round
+    differently although the positions added are hidden: a response would depend on its neighbours. Pieces always lie
+    at the same places, and each is reduced on its own.
+    """
+    edges = [*range(0, min(span, _LONG), _PIECE), *range(_LONG, span, _LONG_PIECE), span]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def _whole_pieces(length: int) -> int:
+    size = _PIECE if length <= _LONG else _LONG_PIECE
+    return -(-length // size) * size
+
+
 def cut_blocks(contexts: Sequence[int], *, product_cost: int) -> list[Block]:
     """Neighbouring slots in blocks of about equal contexts: long responses do not make all slots be read to their end.
 
@@ -126,7 +147,7 @@ def cut_blocks(contexts: Sequence[int], *, product_cost: int) -> list[Block]:
     blocks: list[Block] = []
     for start in range(0, len(contexts), _BLOCK_ROWS):
         part = contexts[start : start + _BLOCK_ROWS]
-        blocks.append(Block(start, start + len(part), -(-max(part) // ROWS) * ROWS))
+        blocks.append(Block(start, start + len(part), _whole_pieces(max(part))))
         while len(blocks) > 1:
             joined = Block(blocks[-2].start, blocks[-1].stop, max(blocks[-2].span, blocks[-1].span))
             if joined.area - blocks[-2].area - blocks[-1].area > product_cost:
@@ -187,15 +208,48 @@ def slot_attention(
     queries = F.pad(queries, (0, 0, 0, -shared % _QUERIES))
     for block in slot_batch.blocks:
         part = slice(block.start, block.stop)
-        rows = F.scaled_dot_product_attention(
-            queries[part],
-            keys[part, :, : block.span],
-            values[part, :, : block.span],
-            attn_mask=slot_batch.mask(sliding_window, block, query.dtype),
-            scale=scaling,
-        )
+        mask = slot_batch.mask(sliding_window, block, query.dtype)
+        rows = _attend(queries[part], keys[part, :, : block.span], values[part, :, : block.span], mask, scaling)
         out[part] = rows[:, :, :shared].reshape(-1, heads, head_dim)
     return out[None], None
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+    """Attention of each row's queries to its slot, [rows, kv heads, queries, head dimension].
+
+    Args:
+        query: [rows, kv heads, queries, head dimension].
+        key: [rows, kv heads, span, head dimension], the span in whole pieces.
+        value: like ``key``.
+        mask: additive, [rows, 1, 1, span].
+        scaling: factor on the scores.
+    """
+    parts = pieces(key.shape[2])
+    if len(parts) == 1 or query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+    outs: list[Tensor] = []
+    weights: list[Tensor] = []
+    for part in parts:
+        hidden = mask[..., part]
+        out, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key[:, :, part], value[:, :, part], attn_mask=hidden, scale=scaling
+        )
+        outs.append(out)
+        # Where a row sees nothing of a piece, the kernel gives zeros for both.
+        weights.append(logsumexp.masked_fill(hidden.isneginf().all(-1), float("-inf")))
+    logs = torch.stack(weights)
+    shares = _exp(logs - logs.amax(0))
+    total = sum(shares[1:], shares[0])
+    merged = outs[0] * (shares[0] / total)[..., None]
+    for out, share in zip(outs[1:], shares[1:], strict=True):
+        merged += out * (share / total)[..., None]
+    found: Tensor = merged.to(query.dtype)
+    return found
+
+
+def _exp(values: Tensor) -> Tensor:
+    """exp, the same for the same value wherever it stands: what is left over from whole vectors rounds differently."""
+    return values[..., None].expand(*values.shape, _LANES).exp()[..., 0]
 
 
 def _causal(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None) -> Tensor:

@@ -45,6 +45,15 @@ class MasterWeights:
         """A fresh AdamW over the masters; the learning rate is set per step."""
         return torch.optim.AdamW([self._block], lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
 
+    def optimizer_state(self, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+        """Moments and step count, for :meth:`load_optimizer`; nothing before the first step."""
+        return dict(optimizer.state.get(self._block, {}))
+
+    def load_optimizer(self, optimizer: torch.optim.AdamW, state: dict[str, Tensor]) -> None:
+        """Give a fresh optimiser the state of an earlier one."""
+        device = self._block.device
+        optimizer.state[self._block] = {name: tensor.to(device) for name, tensor in state.items()}
+
     def clip_gradient(self, maximum: float) -> float:
         """Scale the gradient to at most this global norm; return the norm before."""
         for place, gradient in enumerate(self._gradients):

@@ -23,6 +23,7 @@ from perilune.errors import TrainerError
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics
 
 _WEIGHTS = "weights.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
 _STATE = "trainer.json"
 
 
@@ -126,9 +127,10 @@ class TorchTrainer:
                 self._apply(step.learning_rate)
                 moved.update(distances)
             measured.append(StepMetrics(number, len(steps), loss, norm, step.learning_rate, tokens, skipped))
+            self._skipped_in_a_row = self._skipped_in_a_row + 1 if skipped else 0
             if on_step is not None:
                 on_step(measured[-1])
-            self._count_skipped(measured[-1])
+            self._check_skipped(measured[-1])
         taken = [step for step in measured if not step.skipped]
         if taken:
             self._check_policy(samples, taken[-1])
@@ -145,13 +147,15 @@ class TorchTrainer:
             skipped=len(measured) - len(taken),
         )
 
-    def save(self, folder: Path) -> None:
-        """Write weights and version; the optimiser is reset at each iteration and has nothing to keep."""
+    def save(self, folder: Path, *, optimizer: bool = False) -> None:
+        """Write weights and version, and the optimiser only within an update: each iteration resets it."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: weight.contiguous() for name, weight in self.weights()}, folder / _WEIGHTS)
         if self._reference is not None:
             names = [name for name, _ in self.weights()]
             save_file(dict(zip(names, self._reference, strict=True)), folder / f"reference-{_WEIGHTS}")
+        if optimizer and self._optimizer is not None:
+            save_file(self._masters.optimizer_state(self._optimizer), folder / _OPTIMIZER)
         state = {"version": self._version, "skipped_in_a_row": self._skipped_in_a_row}
         (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
@@ -172,9 +176,12 @@ class TorchTrainer:
             if reference.exists():
                 anchor = load_file(reference)
                 self._reference = [anchor[name] for name in names]
+            self._optimizer = None
+            if (folder / _OPTIMIZER).exists():
+                self._optimizer = self._new_optimizer()
+                self._masters.load_optimizer(self._optimizer, load_file(folder / _OPTIMIZER))
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise TrainerError(f"the checkpoint {folder} is not whole or is of another model: {error}") from error
-        self._optimizer = None
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the policy in fp32 as a Hugging Face model, tokenizer included."""
@@ -213,16 +220,18 @@ class TorchTrainer:
     def _apply(self, learning_rate: float) -> None:
         """One step of the optimiser, which is made at the first."""
         if self._optimizer is None:
-            betas = (self._config.beta1, self._config.beta2)
-            self._optimizer = self._masters.optimizer(betas=betas, weight_decay=self._config.weight_decay)
+            self._optimizer = self._new_optimizer()
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
         self._masters.clear_gradient()
         self._masters.publish()
 
-    def _count_skipped(self, step: StepMetrics) -> None:
-        self._skipped_in_a_row = self._skipped_in_a_row + 1 if step.skipped else 0
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        betas = (self._config.beta1, self._config.beta2)
+        return self._masters.optimizer(betas=betas, weight_decay=self._config.weight_decay)
+
+    def _check_skipped(self, step: StepMetrics) -> None:
         if self._skipped_in_a_row >= self._config.max_skipped_steps:
             raise TrainerError(
                 f"{self._skipped_in_a_row} optimiser steps in a row were skipped, because loss or gradient was not "
