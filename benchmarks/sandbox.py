@@ -1,4 +1,4 @@
-"""Judge runs in the sandbox against naive ``subprocess.run`` without isolation, and against a bare fork; all in one run.
+"""Judge runs in the sandbox against naive ``subprocess.run`` without isolation, and against a bare fork: all in one.
 
 Two workers here, two threads there; the ways take turns in short rounds, so that a machine that is busy for a while is
 busy for all of them, and medians over the rounds are compared. Usage:
@@ -127,7 +127,9 @@ def compare(title: str, ways: dict[str, Callable[[], bytes]], runs: int, rounds:
             rates[name].append(rate(one, runs, expected))
     ours, naive, floor = (statistics.median(rates[name]) for name in ("sandbox", "subprocess.run", "bare fork"))
     print(f"{title}: {ours:.0f} runs/s in the sandbox, {naive:.0f} with subprocess.run, {floor:.0f} bare forks")
-    print(f"  {ours / naive:.2f} x subprocess.run, {ours / floor:.0%} of the floor; medians of {rounds} rounds of {runs}")
+    print(
+        f"  {ours / naive:.2f} x subprocess.run, {ours / floor:.0%} of the floor; medians of {rounds} rounds of {runs}"
+    )
 
 
 def start_rate(sandbox: Sandbox, count: int) -> None:
@@ -158,7 +160,9 @@ def compile_times(sandbox: Sandbox, repeats: int, folder: Path) -> None:
         begun = time.perf_counter()
         subprocess.run(["g++", "-std=gnu++17", "-O2", "-pipe", "-o", folder / "one", folder / "one.cpp"], check=True)
         naive.append(time.perf_counter() - begun)
-    print(f"C++ compilation: {statistics.median(ours):.2f} s in the sandbox, {statistics.median(naive):.2f} s plain g++")
+    print(
+        f"C++ compilation: {statistics.median(ours):.2f} s in the sandbox, {statistics.median(naive):.2f} s plain g++"
+    )
 
 
 HOSTILE: dict[str, tuple[str, set[Ending]]] = {

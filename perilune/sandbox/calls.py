@@ -91,7 +91,7 @@ class Calls:
         return ctypes.addressof(self._table)
 
     def make(self) -> int:
-        """Make them in this process; returns what the last one gave. OSError, with its name, at the first that fails."""
+        """Make them in this process; returns what the last one gave. OSError with its name at the first that fails."""
         result = 0
         for index, name in enumerate(self._names):
             start = _WORDS * index

@@ -241,7 +241,7 @@ def outgrow_memory(facts: dict[str, Any]) -> None:
 
 
 def outgrow_files(facts: dict[str, Any]) -> None:
-    files = []
+    files: list[int] = []
     try:
         while len(files) < 4 * facts["files"]:
             files.append(os.open("/dev/null", os.O_RDONLY))

@@ -144,7 +144,7 @@ def _read_all(descriptor: int) -> bytes:
 
 def _text(descriptor: int, mode: str) -> io.TextIOWrapper:
     errors = "backslashreplace" if descriptor == 2 else "surrogateescape"
-    stream = open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: PTH123, SIM115
+    stream = open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
     assert isinstance(stream, io.TextIOWrapper)
     if descriptor == 2:
         stream.reconfigure(line_buffering=True)
@@ -196,9 +196,40 @@ def _flush(code: int) -> int:
 
 def warm_up() -> None:
     """Import what most programs import, so that a run need not, and open what they print to."""
-    names = """bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions functools
-    heapq io itertools json math operator os queue random re statistics string struct sys textwrap threading time
-    traceback typing linecache tokenize""".split()
+    names = [
+        "bisect",
+        "cmath",
+        "collections",
+        "collections.abc",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "heapq",
+        "io",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "os",
+        "queue",
+        "random",
+        "re",
+        "statistics",
+        "string",
+        "struct",
+        "sys",
+        "textwrap",
+        "threading",
+        "time",
+        "traceback",
+        "typing",
+        "linecache",
+        "tokenize",
+    ]
     for name in names:
         with contextlib.suppress(ImportError):
             __import__(name)

@@ -57,6 +57,8 @@ class RemoteJudge:
         self._patience_seconds = patience_seconds
         self._token = token if token is not None else os.environ.get(TOKEN_VARIABLE)
         self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +66,9 @@ class RemoteJudge:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._hang_up()
+        with self._lock:
+            while self._connections:
+                self._connections.pop().close()
 
     def judge(self, task: Task, program: Program) -> Judgement:
         """Have a program judged; a service that fails is an infrastructure error, not an exception."""
@@ -135,6 +139,8 @@ class RemoteJudge:
         if found is None:
             make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
             found = self._local.connection = make(*self._address)
+            with self._lock:
+                self._connections.append(found)
         found.timeout = seconds
         if found.sock is not None:
             found.sock.settimeout(seconds)

@@ -24,7 +24,9 @@ _ZYGOTE_KB: Final = 16 << 10
 """About what every run starts with, and what the limit does not count."""
 
 
-def ending_of(result: Result, stdout_bytes: int, stderr_bytes: int, stderr_end: bytes, limits: Limits) -> Ending:
+def ending_of(  # noqa: PLR0911: a table of causes in their order
+    result: Result, stdout_bytes: int, stderr_bytes: int, stderr_end: bytes, limits: Limits
+) -> Ending:
     """Why a run ended.
 
     Args:
@@ -52,18 +54,16 @@ def ending_of(result: Result, stdout_bytes: int, stderr_bytes: int, stderr_end: 
 
 def detail_of(ending: Ending, result: Result, limits: Limits) -> str:
     """A sentence for people."""
-    if ending is Ending.OUTPUT:
-        return f"wrote more than {limits.output_bytes} bytes to stdout or stderr"
-    if ending is Ending.CPU_TIME:
-        return f"took more than {limits.cpu_seconds:g} s of CPU time"
-    if ending is Ending.WALL_TIME:
-        return f"took more than {limits.wall_seconds:g} s"
-    if ending is Ending.MEMORY:
-        return f"needed more than {limits.memory_mb} MiB of memory"
+    limit = {
+        Ending.OUTPUT: f"wrote more than {limits.output_bytes} bytes to stdout or stderr",
+        Ending.CPU_TIME: f"took more than {limits.cpu_seconds:g} s of CPU time",
+        Ending.WALL_TIME: f"took more than {limits.wall_seconds:g} s",
+        Ending.MEMORY: f"needed more than {limits.memory_mb} MiB of memory",
+    }.get(ending)
+    if limit is not None:
+        return limit
     if result.stopped == "files" or result.signal == signal.SIGXFSZ:
         return f"wrote files of more than {limits.file_bytes} bytes"
     if result.signal == signal.SIGSYS:
         return "made a system call of another machine's table"
-    if result.signal is not None:
-        return f"ended by {signal.Signals(result.signal).name}"
-    return ""
+    return "" if result.signal is None else f"ended by {signal.Signals(result.signal).name}"

@@ -73,7 +73,7 @@ class Namespaces:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of uid, which would clear it
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        self.other_processes = 1 if mapped_root else 2  # the zygote, and the process that waits for it
+        self.other_processes: int | None = 1 if mapped_root else 2  # the zygote, and the process that waits for it
         self.abi = landlock.abi() if setup.abi is None else min(setup.abi, landlock.abi())
         self._rules = [(open_path("/"), landlock.READ), (open_path("/dev"), landlock.READ | landlock.WRITE_FILE)]
         self._folder_rules: int | None = None  # of the present run

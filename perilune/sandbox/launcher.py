@@ -1,7 +1,7 @@
 """The first process of a worker: makes the namespaces, forks the zygote into them, and waits for it.
 
-    the trainer's process ── socket ── zygote ── fork ── run, which becomes the program
-              └─ starts ─ launcher ─ forks ─┘
+the trainer's process ── socket ── zygote ── fork ── run, which becomes the program
+          └─ starts ─ launcher ─ forks ─┘
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from perilune.sandbox import child, kernel, namespaces, process_tree
-from perilune.sandbox.isolation import Isolation, LandlockAlone, Namespaces
+from perilune.sandbox.isolation import LandlockAlone, Namespaces
 from perilune.sandbox.jobs import Setup
 from perilune.sandbox.zygote import Zygote
 
@@ -86,7 +86,7 @@ def _be_zygote(control: socket.socket, setup: Setup, mapped_root: bool) -> NoRet
     try:
         child.warm_up()
         size = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE_BYTES
-        isolation: Isolation = (
+        isolation: Namespaces | LandlockAlone = (
             Namespaces(setup, mapped_root) if setup.mode == "namespaces" else LandlockAlone(setup)
         )
         sys.path += [path for path in setup.import_paths if path not in sys.path]

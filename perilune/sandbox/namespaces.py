@@ -25,11 +25,13 @@ NOBODY: Final = 65534
 PYTHON_FD: Final = 5
 """Where :func:`keep_python_reachable` leaves its descriptor, if any."""
 _SYSTEM: Final = [
-    f"{top}/{folder}"
-    for top in ("/usr", "/usr/local")
-    for folder in ("bin", "lib", "lib32", "lib64", "libx32", "libexec", "include")
+    *(
+        f"{top}/{folder}"
+        for top in ("/usr", "/usr/local")
+        for folder in ("bin", "lib", "lib32", "lib64", "libx32", "libexec", "include")
+    ),
+    *("/usr/share/zoneinfo", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"),
 ]
-_SYSTEM += ["/usr/share/zoneinfo", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"]
 _MAYBE_LINKS: Final = ("/bin", "/lib", "/lib32", "/lib64", "/libx32")
 DEVICES: Final = ("null", "zero", "full", "random", "urandom")
 _PACKAGES: Final = ("site-packages", "dist-packages")
@@ -142,7 +144,9 @@ def build_root(folders: Iterable[str], hidden: Iterable[str]) -> None:
     kernel.pivot_root(".", ".")
     kernel.umount(".")
     os.chdir("/")
-    kernel.mount("", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    kernel.mount(
+        "", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+    )
 
 
 def _show(source: Path, target: Path) -> None:

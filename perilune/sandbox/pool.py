@@ -77,5 +77,3 @@ class WorkerPool:
         for worker in workers:
             if worker is not None:
                 worker.close()
-
-

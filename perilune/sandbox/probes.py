@@ -112,15 +112,15 @@ def first_worker(mode: Literal["auto", "namespaces", "landlock"], setup: Setup) 
             return chosen, probed_worker(chosen)
         except WorkerLost as failure:
             findings.append(f"- {candidate}: {failure}. To mend it, {_TO_DO[candidate]}.")
-    raise SandboxUnavailable(
-        "programs cannot be isolated on this machine, so none is run:\n" + "\n".join(findings)
-    )
+    raise SandboxUnavailable("programs cannot be isolated on this machine, so none is run:\n" + "\n".join(findings))
 
 
 def probed_worker(setup: Setup) -> Worker:
     """A worker that the canary did not get out of; WorkerLost, with what it reached, where it did."""
     if sys.platform != "linux" or not syscall_numbers.SUPPORTED:
-        raise WorkerLost(f"this is {platform.system()} on {platform.machine()}, and it takes Linux on x86_64 or aarch64")
+        raise WorkerLost(
+            f"this is {platform.system()} on {platform.machine()}, and it takes Linux on x86_64 or aarch64"
+        )
     worker = Worker(setup)
     try:
         with bait() as laid:
@@ -156,7 +156,12 @@ def _run(worker: Worker, source: str, given: bytes) -> bytes:
         open_files=_LIMITS.open_files,
         writes_files=False,
     )
-    with memory_file(given) as stdin, memory_file() as stdout, memory_file() as stderr, memory_file(source.encode()) as text:
+    with (
+        memory_file(given) as stdin,
+        memory_file() as stdout,
+        memory_file() as stderr,
+        memory_file(source.encode()) as text,
+    ):
         result = worker.do(job, [stdin, stdout, stderr, text], _LIMITS)
         if result.exit_code != 0:
             said = read_from(stderr, 2000).decode(errors="replace").strip().rpartition("\n")[2]

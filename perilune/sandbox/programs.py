@@ -97,7 +97,7 @@ class Submission:
 class Language:
     """How programs of a language are compiled and run, all inside the sandbox.
 
-    In both commands ``{source}`` stands for the path of the source file, ``{binary}`` for that of the compiled file, and
+    In both commands ``{source}`` stands for the path of the source file, ``{binary}`` for the compiled one, and
     ``{folder}`` for that of the run's folder.
     """
 

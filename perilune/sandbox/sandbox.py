@@ -59,7 +59,9 @@ class Sandbox:
         self._owner = os.getpid()
         self._compiler = Compiler(self._languages, cache)
         extra = [folder for language in self._languages.values() for folder in language.folders]
-        imports = [folder for language in self._languages.values() if language.run is None for folder in language.folders]
+        imports = [
+            folder for language in self._languages.values() if language.run is None for folder in language.folders
+        ]
         folders = (*extra, *self._compiler.folders)
         try:
             setup, worker = first_worker(mode, Setup("namespaces", folders=folders, import_paths=tuple(imports)))

@@ -15,48 +15,225 @@ from typing import Final
 
 from perilune.sandbox.syscall_numbers import MACHINE, NUMBERS
 
-_ALLOWED: Final = """
-    read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek open openat creat close
-    close_range dup dup2 dup3 flock fsync fdatasync sync_file_range fadvise64 readahead sendfile
-    copy_file_range splice stat fstat lstat newfstatat statx access faccessat faccessat2 statfs fstatfs getdents
-    getdents64 getcwd chdir fchdir rename renameat renameat2 mkdir mkdirat rmdir link linkat unlink unlinkat
-    symlink symlinkat readlink readlinkat truncate ftruncate fallocate umask chmod fchmod fchmodat fchmodat2 utime
-    utimes futimesat utimensat
-
-    pipe pipe2 eventfd eventfd2 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 poll
-    ppoll select pselect6 signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime sendto
-    recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown getsockname getpeername getsockopt
-
-    mmap mprotect munmap mremap brk madvise msync membarrier
-
-    fork vfork execve execveat exit exit_group wait4 waitid getpid getppid gettid getpgid getpgrp getsid
-    setpgid setsid getuid geteuid getgid getegid getresuid getresgid getgroups capget getrlimit setrlimit
-    getrusage getpriority sched_yield sched_getaffinity sched_getparam sched_getscheduler
-    sched_get_priority_max sched_get_priority_min prctl arch_prctl set_tid_address set_robust_list rseq futex
-    futex_waitv futex_wake futex_wait futex_requeue restart_syscall
-
-    kill tkill tgkill rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait
-    rt_sigqueueinfo rt_tgsigqueueinfo sigaltstack pause alarm setitimer getitimer timer_create timer_settime
-    timer_gettime timer_getoverrun timer_delete nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday
-    time times
-
-    uname sysinfo getcpu getrandom
-""".split()
+_ALLOWED: Final = [
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "pread64",
+    "pwrite64",
+    "preadv",
+    "pwritev",
+    "preadv2",
+    "pwritev2",
+    "lseek",
+    "open",
+    "openat",
+    "creat",
+    "close",
+    "close_range",
+    "dup",
+    "dup2",
+    "dup3",
+    "flock",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "fadvise64",
+    "readahead",
+    "sendfile",
+    "copy_file_range",
+    "splice",
+    "stat",
+    "fstat",
+    "lstat",
+    "newfstatat",
+    "statx",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "statfs",
+    "fstatfs",
+    "getdents",
+    "getdents64",
+    "getcwd",
+    "chdir",
+    "fchdir",
+    "rename",
+    "renameat",
+    "renameat2",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "symlink",
+    "symlinkat",
+    "readlink",
+    "readlinkat",
+    "truncate",
+    "ftruncate",
+    "fallocate",
+    "umask",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "pipe",
+    "pipe2",
+    "eventfd",
+    "eventfd2",
+    "epoll_create",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "signalfd",
+    "signalfd4",
+    "timerfd_create",
+    "timerfd_settime",
+    "timerfd_gettime",
+    "sendto",
+    "recvfrom",
+    "sendmsg",
+    "recvmsg",
+    "sendmmsg",
+    "recvmmsg",
+    "shutdown",
+    "getsockname",
+    "getpeername",
+    "getsockopt",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "mremap",
+    "brk",
+    "madvise",
+    "msync",
+    "membarrier",
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "exit",
+    "exit_group",
+    "wait4",
+    "waitid",
+    "getpid",
+    "getppid",
+    "gettid",
+    "getpgid",
+    "getpgrp",
+    "getsid",
+    "setpgid",
+    "setsid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getresuid",
+    "getresgid",
+    "getgroups",
+    "capget",
+    "getrlimit",
+    "setrlimit",
+    "getrusage",
+    "getpriority",
+    "sched_yield",
+    "sched_getaffinity",
+    "sched_getparam",
+    "sched_getscheduler",
+    "sched_get_priority_max",
+    "sched_get_priority_min",
+    "prctl",
+    "arch_prctl",
+    "set_tid_address",
+    "set_robust_list",
+    "rseq",
+    "futex",
+    "futex_waitv",
+    "futex_wake",
+    "futex_wait",
+    "futex_requeue",
+    "restart_syscall",
+    "kill",
+    "tkill",
+    "tgkill",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "rt_sigpending",
+    "rt_sigsuspend",
+    "rt_sigtimedwait",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "sigaltstack",
+    "pause",
+    "alarm",
+    "setitimer",
+    "getitimer",
+    "timer_create",
+    "timer_settime",
+    "timer_gettime",
+    "timer_getoverrun",
+    "timer_delete",
+    "nanosleep",
+    "clock_nanosleep",
+    "clock_gettime",
+    "clock_getres",
+    "gettimeofday",
+    "time",
+    "times",
+    "uname",
+    "sysinfo",
+    "getcpu",
+    "getrandom",
+]
 """Allowed whatever their arguments; clone, fcntl, ioctl, prlimit64 and socketpair are looked at below."""
 
-_NOT_SUPPORTED: Final = "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr".split()
+_NOT_SUPPORTED: Final = ["getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"]
 """Refused as by a file system that lacks them, which programs such as ls and cp expect."""
 
-_ZYGOTES_OWN: Final = """
-    mount umount2 seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self capset pidfd_open
-    pidfd_send_signal
-""".split()
+_ZYGOTES_OWN: Final = [
+    "mount",
+    "umount2",
+    "seccomp",
+    "landlock_create_ruleset",
+    "landlock_add_rule",
+    "landlock_restrict_self",
+    "capset",
+    "pidfd_open",
+    "pidfd_send_signal",
+]
 """What isolates a run: allowed by the outer filter, taken away by the inner one."""
 
-_BEYOND_LANDLOCK: Final = """
-    chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat truncate setsid setpgid tkill rt_sigqueueinfo
-    rt_tgsigqueueinfo
-""".split()
+_BEYOND_LANDLOCK: Final = [
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "truncate",
+    "setsid",
+    "setpgid",
+    "tkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+]
 """Denied where Landlock stands alone: it does not restrain changes of mode and time, and a run is its process group."""
 
 _ALLOW = 0x7FFF0000

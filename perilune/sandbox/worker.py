@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
 
 import perilune
 from perilune.sandbox import process_tree
@@ -22,7 +21,8 @@ from perilune.sandbox.programs import Limits
 
 # The package is imported from where this process has it, and no other folder of this process is searched.
 _BOOT = (
-    "import sys; sys.path.append({root!r}); from perilune.sandbox.launcher import main; sys.path.remove({root!r}); main()"
+    "import sys; sys.path.append({root!r}); from perilune.sandbox.launcher import main; "
+    "sys.path.remove({root!r}); main()"
 )
 _MESSAGE_BYTES = 1 << 16
 _START_SECONDS = 60.0
@@ -52,8 +52,17 @@ class Worker:
         root = str(Path(perilune.__file__).parent.parent)
         with theirs:
             self._launcher = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT.format(root=root)]
-                + [str(theirs.fileno()), setup.encode()],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-X",
+                    "utf8",
+                    "-c",
+                    _BOOT.format(root=root),
+                    str(theirs.fileno()),
+                    setup.encode(),
+                ],
                 pass_fds=[theirs.fileno()],
                 env={"PYTHONHASHSEED": "0"},
                 cwd="/",
@@ -156,5 +165,3 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         os.close(descriptor)
-
-

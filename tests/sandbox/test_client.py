@@ -91,7 +91,7 @@ def test_what_stays_is_an_error_and_no_verdict(reply: bytes, reason: str) -> Non
 
 def test_patience_ends() -> None:
     start = time.monotonic()
-    judgement, asked = judged([answer("429 Too Many Requests", b"", "Retry-After: 1")], patience=2.0)
+    judgement, asked = judged([answer("429 Too Many Requests", b"", "Retry-After: 1")], patience=5.0)
     assert judgement.outcome is Outcome.INFRASTRUCTURE_ERROR
     assert "429" in judgement.detail
     assert len(asked) >= 2
