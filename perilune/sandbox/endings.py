@@ -24,7 +24,7 @@ _ZYGOTE_KB: Final = 16 << 10
 """About what every run starts with, and what the limit does not count."""
 
 
-def ending_of(  # noqa: PLR0911: a table of causes in their order
+def ending_of(  # noqa: PLR0911
     result: Result, stdout_bytes: int, stderr_bytes: int, stderr_end: bytes, limits: Limits
 ) -> Ending:
     """Why a run ended.

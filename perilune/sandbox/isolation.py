@@ -123,7 +123,7 @@ class LandlockAlone:
     write no files, except that compilers have a folder.
     """
 
-    other_processes = None
+    other_processes: int | None = None
     spawns = False
 
     def __init__(self, setup: Setup) -> None:

@@ -8,7 +8,7 @@ import pytest
 from perilune.config import CodeRewardConfig, RewardsConfig, SourceConfig, parse_recipe
 from perilune.data.generators import generate
 from perilune.data.problems import load_problems
-from perilune.errors import ProblemsError, RecipeError, RewardError
+from perilune.errors import ProblemsError, RecipeError, RewardError, SandboxUnavailable
 from perilune.rewards.code import CodeReward, build_judge, check_code_reward
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import build_reward, check_rewards_work
@@ -25,7 +25,11 @@ GRADED = RewardsConfig(timeout_seconds=280, code=CodeRewardConfig(cpu_seconds=2,
 
 @pytest.fixture(scope="module")
 def reward() -> Iterator[CodeReward]:
-    with Sandbox(workers=1) as sandbox:
+    try:
+        box = Sandbox(workers=1)
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    with box as sandbox:
         yield CodeReward(Judge(sandbox, JudgeSettings(Limits(cpu_seconds=2, wall_seconds=60), 60)), format_weight=0.25)
 
 
