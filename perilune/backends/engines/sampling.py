@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _BLOCK = 256
+_ROWS = 16
+"""Rows at a time on a CPU: as many as its caches hold; all at once took twice to five times as long."""
 
 
 def sample_tokens(
@@ -25,7 +27,19 @@ def sample_tokens(
     Returns:
         tokens [n] int64, and their log-probabilities in nats [n] float32 at temperature 1 over the whole vocabulary.
     """
-    logits = logits_n_v.float()
+    parts = range(0, logits_n_v.shape[0], _ROWS if logits_n_v.device.type == "cpu" else max(1, logits_n_v.shape[0]))
+    size = parts.step
+    found = [
+        _sample(*(x[start : start + size] for x in (logits_n_v, temperatures_n, top_p_n, uniforms_n)))
+        for start in parts
+    ]
+    tokens, logprobs = zip(*found, strict=True)
+    return torch.cat(tokens), torch.cat(logprobs)
+
+
+def _sample(logits_n_v: Tensor, temperatures_n: Tensor, top_p_n: Tensor, uniforms_n: Tensor) -> tuple[Tensor, Tensor]:
+    # In whole blocks, also so that exp meets whole vectors alone: what is left over from them rounds differently.
+    logits = F.pad(logits_n_v.float(), (0, -logits_n_v.shape[1] % _BLOCK), value=float("-inf"))
     top = logits.amax(-1, keepdim=True)
     unit = bool((temperatures_n == 1).all())
     weights = _exp(logits, top, None)
@@ -57,9 +71,7 @@ def _block_sums(weights_n_v: Tensor) -> Tensor:
 
 
 def _blocks(weights_n_v: Tensor) -> Tensor:
-    missing = -weights_n_v.shape[1] % _BLOCK
-    padded = F.pad(weights_n_v, (0, missing)) if missing else weights_n_v
-    return padded.view(padded.shape[0], -1, _BLOCK)
+    return weights_n_v.view(weights_n_v.shape[0], -1, _BLOCK)
 
 
 def _invert(weights_n_v: Tensor, uniforms_n: Tensor) -> Tensor:
