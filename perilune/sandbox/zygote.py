@@ -60,13 +60,17 @@ class Zygote:
             if message in _STOPS:
                 continue  # it came too late: its run had ended by itself
             job = Job.decode(message)
-            folder = self._isolation.open_folder(job)
-            _lay_out(job, folder, descriptors)
-            result = self._run(job, folder, descriptors)
-            self._isolation.close_folder()
-            for descriptor in descriptors:
-                os.close(descriptor)
-            self._control.send(result.encode())
+            # Nothing of it is kept here, where the next run would find it in its memory.
+            self._control.send(self._do(job, descriptors).encode())
+
+    def _do(self, job: Job, descriptors: list[int]) -> Result:
+        folder = self._isolation.open_folder(job)
+        _lay_out(job, folder, descriptors)
+        result = self._run(job, folder, descriptors)
+        self._isolation.close_folder()
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return result
 
     def _leave(self) -> NoReturn:
         """The other end is closed, on purpose or because its process is gone."""
