@@ -62,7 +62,7 @@ def open_path(path: str) -> int:
 class Namespaces:
     """Mode A. Made in the first process of the new process namespace."""
 
-    folder = "/tmp"
+    folder = namespaces.FOLDER
     spawns = True
     kept_descriptors = namespaces.PYTHON_FD
 
@@ -82,18 +82,18 @@ class Namespaces:
 
     def open_folder(self, job: Job) -> str:
         """Mount a new tmpfs."""
-        namespaces.fresh_tmp(job.folder_bytes, _FILES_AT_ONCE)
+        namespaces.fresh_folder(job.folder_bytes, _FILES_AT_ONCE)
         return self.folder
 
     def close_folder(self) -> None:
         """Unmount it: what was in it is gone with it."""
-        kernel.umount("/tmp")
+        kernel.umount(self.folder)
 
     def confinement(self, job: Job) -> list[Call]:
         """Landlock where there is one, no capability, and the inner filter."""
         landlocked: list[Call] = []
         if self.abi:
-            folder = open_path("/tmp")
+            folder = open_path(self.folder)
             self._close_rules()
             self._folder_rules = landlock.ruleset(self.abi, [*self._rules, (folder, landlock.ALL)])
             os.close(folder)

@@ -2,7 +2,7 @@
 
     /            a tmpfs, read-only once it is laid out
     /usr/…       the system's programs, libraries and headers, read-only; site- and dist-packages hidden
-    /tmp         a tmpfs of limited size, new for every run; /dev/shm is a folder in it
+    /box         a tmpfs of limited size, new for every run; /tmp and /dev/shm lead there
     /dev         null, zero, full, random and urandom
                  no /proc, no /sys, no /home, no /etc but what the linker and the clock need
 
@@ -22,6 +22,8 @@ from typing import Final
 from perilune.sandbox import kernel
 
 NOBODY: Final = 65534
+FOLDER: Final = "/box"
+"""A run's own folder. Not /tmp itself, since Python or what programs import may lie below the host's /tmp."""
 PYTHON_FD: Final = 5
 """Where :func:`keep_python_reachable` leaves its descriptor, if any."""
 _SYSTEM: Final = [
@@ -139,7 +141,9 @@ def build_root(folders: Iterable[str], hidden: Iterable[str]) -> None:
         if os.path.islink(f"/host{link}"):  # noqa: PTH114 (the path is text throughout)
             os.symlink(os.readlink(f"/host{link}"), f"/root{link}")  # noqa: PTH115, PTH211
     _lay_out_devices()
-    os.mkdir("/root/tmp")  # noqa: PTH102
+    os.mkdir(f"/root{FOLDER}")  # noqa: PTH102
+    if not os.path.lexists("/root/tmp"):
+        os.symlink(FOLDER, "/root/tmp")  # noqa: PTH211
     os.chdir("/root")
     kernel.pivot_root(".", ".")
     kernel.umount(".")
@@ -171,14 +175,14 @@ def _lay_out_devices() -> None:
     for name in DEVICES:
         (devices / name).touch()
         kernel.bind_device(f"/host/dev/{name}", str(devices / name))
-    (devices / "shm").symlink_to("/tmp/.shm")
+    (devices / "shm").symlink_to(f"{FOLDER}/.shm")
 
 
-def fresh_tmp(size_bytes: int, inodes: int) -> None:
-    """An empty /tmp of limited size."""
+def fresh_folder(size_bytes: int, inodes: int) -> None:
+    """An empty folder of limited size."""
     options = f"size={size_bytes},nr_inodes={inodes},mode=1777"
-    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
-    os.mkdir("/tmp/.shm", 0o1777)  # noqa: PTH102
+    kernel.mount("tmpfs", FOLDER, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+    os.mkdir(f"{FOLDER}/.shm", 0o1777)  # noqa: PTH102
 
 
 def become_nobody(mapped_root: bool) -> None:

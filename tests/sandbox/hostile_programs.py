@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (the programs are texts)
 """Programs that try to get out, to stay, to take too much, or to be judged better than they are.
 
 Each is run in the sandbox by ``hostile_run.py``. It says "ESCAPED" where it had success, and "tried" at its end where it
@@ -142,7 +143,9 @@ fork(stay)
         "child_stopped_for_good",
         "pid = fork(lambda: time.sleep(60))\nwith contextlib.suppress(OSError): os.kill(pid, signal.SIGSTOP)",
     ),
-    _python("executes_itself_for_ever", "os.execv('/bin/sh', ['sh', '-c', 'exec \"$0\" -c \"exec $0\" sh'])", ANY, False),
+    _python(
+        "executes_itself_for_ever", "os.execv('/bin/sh', ['sh', '-c', 'exec \"$0\" -c \"exec $0\" sh'])", ANY, False
+    ),
     _python(
         "shell_in_the_background",
         """
@@ -368,7 +371,12 @@ if count > 200: escaped(f'{count} descriptors')
         ENDS | {"memory"},
         finishes=False,
     ),
-    _python("deep_folders", "with contextlib.suppress(OSError):\n    while True:\n        os.mkdir('x'); os.chdir('x')", ANY, False),
+    _python(
+        "deep_folders",
+        "with contextlib.suppress(OSError):\n    while True:\n        os.mkdir('x'); os.chdir('x')",
+        ANY,
+        False,
+    ),
     _python(
         "recursion_in_the_parser",
         "with refused('parsed'): compile('(' * 10 ** 6 + ')' * 10 ** 6, 'x', 'eval')\n",
@@ -853,7 +861,11 @@ int main() {}
         "long a[1 << 28] = {1};\nint main() { return a[0]; }",
         frozenset({"not compiled"}),
     ),
-    _cpp("endless_constant", "constexpr int f() { for (;;) ; return 0; }\nconstexpr int x = f();\nint main() {}", frozenset({"not compiled"})),
+    _cpp(
+        "endless_constant",
+        "constexpr int f() { for (;;) ; return 0; }\nconstexpr int x = f();\nint main() {}",
+        frozenset({"not compiled"}),
+    ),
     _cpp(
         "before_main",
         """

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import perilune
 from hostile_programs import ALL, Hostile
+
+import perilune
 from perilune.sandbox import process_tree
 from perilune.sandbox.probes import Bait, bait
 from perilune.sandbox.programs import Limits, Program, Submission
@@ -151,11 +152,12 @@ def main() -> None:
             begun = time.monotonic()
             faults = attack(hostile, at)
             report = {"name": hostile.name, "faults": faults, "seconds": round(time.monotonic() - begun, 2)}
-            print(json.dumps(report), flush=True)
+            sys.stdout.write(f"{json.dumps(report)}\n")
+            sys.stdout.flush()
         files = set(os.listdir(tempfile.gettempdir())) - before - own  # noqa: PTH208
     left = [f"process {pid} is left" for pid in process_tree.descendants(os.getpid())]
     left += [f"{name} is left" for name in sorted(files | {name for name in own if _is_there(name)})]
-    print(json.dumps({"name": "", "faults": left, "seconds": 0}), flush=True)
+    sys.stdout.write(json.dumps({"name": "", "faults": left, "seconds": 0}) + "\n")
 
 
 def _is_there(name: str) -> bool:
