@@ -24,9 +24,12 @@ from pathlib import Path
 
 from perilune.sandbox import child, process_tree
 from perilune.sandbox.jobs import Setup
+from perilune.sandbox.judge import Judge, JudgeSettings
 from perilune.sandbox.memory_files import memory_file, read_from
-from perilune.sandbox.programs import Ending, Limits, Program
+from perilune.sandbox.programs import Limits, Program
 from perilune.sandbox.sandbox import Sandbox
+from perilune.sandbox.tasks import Case, StdioTask
+from perilune.sandbox.verdicts import Outcome
 from perilune.sandbox.worker import Worker
 
 THREADS = 2
@@ -165,33 +168,35 @@ def compile_times(sandbox: Sandbox, repeats: int, folder: Path) -> None:
     )
 
 
-HOSTILE: dict[str, tuple[str, set[Ending]]] = {
-    "fork bomb": ("import os\nwhile 1:\n try: os.fork()\n except OSError: pass", {Ending.CPU_TIME, Ending.WALL_TIME}),
-    "memory": ("x = [bytearray(1 << 26) for _ in range(1000)]", {Ending.MEMORY}),
-    "endless": ("while True: pass", {Ending.CPU_TIME, Ending.WALL_TIME}),
-    "output": ("import sys\nwhile True: sys.stdout.write('x' * 65536)", {Ending.OUTPUT}),
-    "killing": ("import os\nfor s in (2, 9, 15, 19):\n os.kill(os.getppid(), s)", {Ending.EXITED}),
-    "daemon": ("import os, time\nif os.fork() == 0: time.sleep(99)", {Ending.EXITED}),
-    "files": ("for i in range(10**6): open(f'/tmp/{i}', 'w').write('x' * 999)", {Ending.EXITED}),
-    "crash": ("import ctypes\nctypes.string_at(1)", {Ending.KILLED}),
-    "reading": ("print(open('/etc/shadow').read())", {Ending.EXITED}),
-}
+HOSTILE: list[tuple[str, set[Outcome]]] = [
+    ("import os\nwhile 1:\n try: os.fork()\n except OSError: pass", {Outcome.TIME_LIMIT}),
+    ("x = [bytearray(1 << 26) for _ in range(1000)]", {Outcome.MEMORY_LIMIT}),
+    ("while True: pass", {Outcome.TIME_LIMIT}),
+    ("import sys\nwhile True: sys.stdout.write('x' * 65536)", {Outcome.OUTPUT_LIMIT}),
+    ("import os\nfor s in (2, 9, 15, 19):\n os.kill(os.getppid(), s)", {Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR}),
+    ("import os, time\nif os.fork() == 0: time.sleep(99)", {Outcome.WRONG_ANSWER}),
+    ("for i in range(10**6): open(f'{i}', 'w').write('x' * 999)", {Outcome.RUNTIME_ERROR}),
+    ("import ctypes\nctypes.string_at(1)", {Outcome.RUNTIME_ERROR}),
+    ("print(open('/etc/shadow').read())", {Outcome.RUNTIME_ERROR}),
+    ("import os\nprint('accepted', flush=True)\nos._exit(0)", {Outcome.WRONG_ANSWER}),
+]
 
 
 def soak(sandbox: Sandbox, judgements: int, threads: int) -> None:
-    """Many judgements, a tenth of them hostile: every verdict right, and nothing left."""
+    """Many judgements, a tenth of them hostile and a tenth wrong: every verdict right, and nothing left."""
     limits = Limits(cpu_seconds=1, wall_seconds=30, memory_mb=256)
-    hostile = list(HOSTILE.values())
+    judge = Judge(sandbox, JudgeSettings(limits))
     tmp = Path(tempfile.gettempdir())
 
     def one(index: int) -> None:
+        task = StdioTask((Case("1000\n", f"{1000 + index}\n"),))
+        source, outcomes = f"print(int(input()) + {index})", {Outcome.ACCEPTED}
         if index % 10 == 9:
-            source, endings = hostile[index // 10 % len(hostile)]
-            run = sandbox.run(Program("python", source), [b""], limits).runs[0]
-            assert run.ending in endings and (run.exit_code != 0 or run.stdout == b""), (source, run)
-        else:
-            run = sandbox.run(Program("python", f"print(int(input()) + {index})"), [b"1000\n"], limits).runs[0]
-            assert run.stdout == f"{index + 1000}\n".encode(), (index, run)
+            source, outcomes = HOSTILE[index // 10 % len(HOSTILE)]
+        elif index % 10 == 4:
+            source, outcomes = f"print(int(input()) - {index})", {Outcome.WRONG_ANSWER}
+        judgement = judge.judge(task, Program("python", source))
+        assert judgement.outcome in outcomes, (source, judgement)
 
     seen = []
     for part in range(4):

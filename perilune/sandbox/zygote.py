@@ -169,6 +169,7 @@ class _Watch:
 
     def until_end(self, pid: int, deadline: float) -> StopReason | None:
         """Returns why the run must be ended, None where it ended."""
+        answering = time.process_time()
         ended = os.pidfd_open(pid)
         self._poll.register(ended, select.POLLIN)
         self._poll.register(self._control, select.POLLIN)
@@ -186,6 +187,9 @@ class _Watch:
                     message = self._control.recv(_MESSAGE_BYTES)
                     return _STOPS[message] if message else "hangup"
                 self._serve(ready)
+                # Answering is work that the program makes: a fork bomb would keep this process busy for free.
+                if time.process_time() - answering > self._job.cpu_seconds:
+                    return "cpu"
             return "wall"
         finally:
             os.close(ended)

@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydantic
 import pytest
 
+import perilune
 from perilune.errors import SandboxUnavailable
 from perilune.sandbox.sandbox import Sandbox
 
 NEEDS_NONE = {"test_checkers.py", "test_extraction.py", "test_tasks.py", "test_consensus.py", "test_client.py"}
+_PACKAGES = ["pydantic", "pydantic_core", "annotated_types", "typing_extensions.py", "typing_inspection"]
+_LEFT_OUT = shutil.ignore_patterns("site-packages", "__pycache__", "test", "tests", "*.a", "idlelib", "ensurepip")
+
+
+@pytest.fixture(scope="session")
+def public_python() -> Iterator[tuple[Path, Path]]:
+    """A Python, and a folder with what the tests import, that any user may read."""
+    folder = Path("/tmp") / f"perilune-public-{os.getpid()}"  # pytest's own folder is for this user alone
+    folder.mkdir()
+    folder.chmod(0o755)
+    try:
+        base = Path(sys.base_prefix)
+        python = Path(sys._base_executable).resolve()
+        if any(not place.stat().st_mode & 0o005 for place in python.parents):
+            for name in ("bin", "lib"):
+                shutil.copytree(base / name, folder / "python" / name, symlinks=True, ignore=_LEFT_OUT)
+            python = folder / "python" / python.relative_to(base)
+        modules = folder / "modules"
+        shutil.copytree(Path(perilune.__file__).parent, modules / "perilune", ignore=_LEFT_OUT)
+        for name in _PACKAGES:
+            source = Path(pydantic.__file__).parent.parent / name
+            if source.is_dir():
+                shutil.copytree(source, modules / name, ignore=_LEFT_OUT)
+            else:
+                shutil.copy(source, modules / name)
+        for source in Path(__file__).parent.glob("hostile_*.py"):
+            shutil.copy(source, modules / source.name)
+        yield python, modules
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,7 @@ Root runs the tests in a container; there both users are tried. Anybody else run
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,44 +14,10 @@ from typing import Any
 import pytest
 from hostile_programs import ALL
 
-import perilune
-
 NOBODY = 65534
-HERE = Path(__file__).parent
 MODES = ["namespaces", "landlock"]
 USERS = ["root", "user"]
 Reports = Callable[[str, str], dict[str, list[str]]]
-_PACKAGES = ["pydantic", "pydantic_core", "annotated_types", "typing_extensions.py", "typing_inspection"]
-_LEFT_OUT = shutil.ignore_patterns("site-packages", "__pycache__", "test", "tests", "*.a", "idlelib", "ensurepip")
-
-
-@pytest.fixture(scope="session")
-def public_python() -> Iterator[tuple[Path, Path]]:
-    """A Python, and a folder with what the tests import, that any user may read."""
-    folder = Path("/tmp") / f"perilune-public-{os.getpid()}"  # pytest's own folder is for this user alone
-    folder.mkdir(mode=0o755)
-    try:
-        base = Path(sys.base_prefix)
-        python = Path(sys._base_executable).resolve()
-        if any(not place.stat().st_mode & 0o005 for place in python.parents):
-            for name in ("bin", "lib"):
-                shutil.copytree(base / name, folder / "python" / name, symlinks=True, ignore=_LEFT_OUT)
-            python = folder / "python" / python.relative_to(base)
-        modules = folder / "modules"
-        shutil.copytree(Path(perilune.__file__).parent, modules / "perilune", ignore=_LEFT_OUT)
-        import pydantic
-
-        for name in _PACKAGES:
-            source = Path(pydantic.__file__).parent.parent / name
-            if source.is_dir():
-                shutil.copytree(source, modules / name, ignore=_LEFT_OUT)
-            else:
-                shutil.copy(source, modules / name)
-        for source in HERE.glob("hostile_*.py"):
-            shutil.copy(source, modules / source.name)
-        yield python, modules
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
