@@ -252,6 +252,13 @@ def main() -> None:
     parser.add_argument("--judgements", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=8)
     arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as own:
+        Path(own).chmod(0o711)
+        tempfile.tempdir = own  # so that only our own temporary files are counted
+        run(arguments)
+
+
+def run(arguments: argparse.Namespace) -> None:
     with Sandbox(workers=THREADS, mode=arguments.mode) as sandbox:
         print(f"isolated by {sandbox.mode}, {THREADS} workers, {os.cpu_count()} cores")
         if arguments.soak:
