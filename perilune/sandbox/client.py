@@ -122,11 +122,19 @@ class RemoteJudge:
     ) -> tuple[int, float | None, bytes]:
         """(status, seconds to wait as the service says, body) of one request."""
         connection = self._connection(max(0.1, seconds))
+        kept = connection.sock is not None
         headers = {"Content-Type": "application/json"} if content is not None else {}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection.request(method, self._path + path, content, headers)
-        response = connection.getresponse()
+        try:
+            connection.request(method, self._path + path, content, headers)
+            response = connection.getresponse()
+        except ConnectionError:
+            self._hang_up()
+            if not kept:
+                raise
+            # The service may close a connection that was kept open, at any time: that is no failure of its own.
+            return self._exchange(method, path, content, seconds)
         answer = response.read()
         if response.will_close:
             self._hang_up()

@@ -32,6 +32,12 @@ def descendants(pid: int) -> Iterator[int]:
         pending += _children(child)
 
 
+def parent(pid: int) -> int:
+    """The process that it is a child of; 0 where it is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:

@@ -50,7 +50,6 @@ def test_without_isolation_the_canary_gets_out(public_python: tuple[Path, Path])
             said.seek(0)
             escapes = json.load(said)["escapes"]
         assert {"read_secret", "append_to_secret", "connect_loopback", "limit_parent", "outgrow_memory"} <= set(escapes)
-        assert "secret" in laid.taken() or "outside" in laid.taken()
         assert laid.taken() == "a file outside was changed"
 
 
