@@ -22,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from perilune.sandbox import child, process_tree
+from perilune.sandbox import process_tree
 from perilune.sandbox.jobs import Setup
 from perilune.sandbox.judge import Judge, JudgeSettings
 from perilune.sandbox.memory_files import memory_file, read_from
@@ -51,12 +51,15 @@ int main() {
 INPUT = b"50\n" + b" ".join(str(i * 7919 % 101).encode() for i in range(50)) + b"\n"
 
 
-def rate(one: Callable[[], bytes], runs: int, expected: bytes) -> float:
-    """Runs a second from two threads; every answer is looked at."""
+Way = Callable[[int], bytes]
+"""Runs the program so many times, one after the other, and gives the last output."""
+
+
+def rate(way: Way, runs: int, expected: bytes) -> float:
+    """Runs a second from two threads."""
 
     def some(_: int) -> None:
-        for _ in range(runs // THREADS):
-            assert one() == expected
+        assert way(runs // THREADS) == expected
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as threads:
@@ -64,75 +67,61 @@ def rate(one: Callable[[], bytes], runs: int, expected: bytes) -> float:
     return runs / (time.perf_counter() - begun)
 
 
-def in_sandbox(sandbox: Sandbox, program: Program) -> Callable[[], bytes]:
-    def one() -> bytes:
-        return sandbox.run(program, [INPUT]).runs[0].stdout
+def in_sandbox(sandbox: Sandbox, program: Program) -> Way:
+    def way(count: int) -> bytes:
+        for _ in range(count):
+            said = sandbox.run(program, [INPUT]).runs[0].stdout
+        return said
 
-    return one
-
-
-def naively(command: list[str]) -> Callable[[], bytes]:
-    def one() -> bytes:
-        return subprocess.run(command, input=INPUT, capture_output=True, check=True).stdout
-
-    return one
+    return way
 
 
-class BareForks:
-    """The floor: processes that fork the program for every run and do nothing else, one for each thread.
+def naively(command: list[str]) -> Way:
+    def way(count: int) -> bytes:
+        for _ in range(count):
+            said = subprocess.run(command, input=INPUT, capture_output=True, check=True).stdout
+        return said
 
-    Python is forked from a warm interpreter; other programs are forked and executed.
+    return way
+
+
+class Floor:
+    """Processes that start the program again and again and do nothing else, one for each thread.
+
+    Python is forked from a warm interpreter; other programs are spawned. Nothing is isolated, limited or looked at.
     """
 
-    def __init__(self, source: bytes, command: list[str] | None) -> None:
+    def __init__(self, source: bytes, command: list[str]) -> None:
         self._local = threading.local()
         self._source = source
         self._command = command
 
-    def __call__(self) -> bytes:
+    def __call__(self, count: int) -> bytes:
         if not hasattr(self._local, "pipes"):
-            boot = f"import sys; sys.path.append({str(Path(__file__).parent.parent)!r}); "
-            boot += f"sys.path.append({str(Path(__file__).parent)!r}); import sandbox; sandbox.serve_forks()"
-            command = [sys.executable, "-X", "utf8", "-c", boot, *(self._command or [])]
+            root, here = str(Path(__file__).parent.parent), str(Path(__file__).parent)
+            boot = f"import sys; sys.path += [{root!r}, {here!r}]; import sandbox_floor; sandbox_floor.main()"
+            command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", boot, *self._command]
             self._local.pipes = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         pipes = self._local.pipes
         with memory_file(INPUT) as stdin, memory_file() as stdout, memory_file(self._source) as source:
             own = f"/proc/{os.getpid()}/fd"
-            pipes.stdin.write(f"{own}/{stdin} {own}/{stdout} {own}/{source}\n".encode())
+            pipes.stdin.write(f"{count} {own}/{stdin} {own}/{stdout} {own}/{source}\n".encode())
             pipes.stdin.flush()
             assert pipes.stdout.readline() == b"done\n"
             return read_from(stdout, 1 << 20)
 
 
-def serve_forks() -> None:
-    """In a process of its own: fork for each line."""
-    child.warm_up()
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            stdin, stdout, source = line.split()
-            os.dup2(os.open(stdin, os.O_RDONLY), 0)
-            os.dup2(os.open(stdout, os.O_WRONLY), 1)
-            if sys.argv[1:]:
-                os.execv(sys.argv[1], sys.argv[1:])
-            os.dup2(os.open(source, os.O_RDONLY), child.SOURCE_FD)
-            child.run_python("main.py")
-        os.waitpid(pid, 0)
-        os.write(1, b"done\n")
-
-
-def compare(title: str, ways: dict[str, Callable[[], bytes]], runs: int, rounds: int) -> None:
-    answers = {name: one() for name, one in ways.items()}
+def compare(title: str, ways: dict[str, Way], runs: int, rounds: int) -> None:
+    answers = {name: way(1) for name, way in ways.items()}
     (expected,) = set(answers.values())
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, one in ways.items():
-            rates[name].append(rate(one, runs, expected))
-    ours, naive, floor = (statistics.median(rates[name]) for name in ("sandbox", "subprocess.run", "bare fork"))
-    print(f"{title}: {ours:.0f} runs/s in the sandbox, {naive:.0f} with subprocess.run, {floor:.0f} bare forks")
-    print(
-        f"  {ours / naive:.2f} x subprocess.run, {ours / floor:.0%} of the floor; medians of {rounds} rounds of {runs}"
-    )
+        for name, way in ways.items():
+            rates[name].append(rate(way, runs, expected))
+    ours, *others = (statistics.median(found) for found in rates.values())
+    print(f"{title}: {ours:.0f} runs/s in the sandbox; medians of {rounds} rounds of {runs}")
+    for name, theirs in zip(list(ways)[1:], others, strict=True):
+        print(f"  {ours / theirs:.2f} x {name} ({theirs:.0f} runs/s)")
 
 
 def start_rate(sandbox: Sandbox, count: int) -> None:
@@ -224,19 +213,23 @@ def bench(sandbox: Sandbox, runs: int, rounds: int) -> None:
         folder = Path(name)
         script = folder / "main.py"
         script.write_text(PYTHON_SOURCE)
-        ways: dict[str, Callable[[], bytes]] = {
-            "sandbox": in_sandbox(sandbox, Program("python", PYTHON_SOURCE)),
+        ways: dict[str, Way] = {
+            "the sandbox": in_sandbox(sandbox, Program("python", PYTHON_SOURCE)),
             "subprocess.run": naively([sys.executable, "-I", str(script)]),
-            "bare fork": BareForks(PYTHON_SOURCE.encode(), None),
+            "the floor, a bare fork": Floor(PYTHON_SOURCE.encode(), []),
         }
         compare("Python", ways, runs, rounds)
-        binary = folder / "main"
         (folder / "main.cpp").write_text(CPP_SOURCE)
-        subprocess.run(["g++", "-std=gnu++17", "-O2", "-o", binary, folder / "main.cpp"], check=True)
+        commands = {}
+        for kind, flags in (("plain", []), ("static", ["-static"])):
+            commands[kind] = [str(folder / kind)]
+            build = ["g++", "-std=gnu++17", "-O2", *flags, "-o", *commands[kind], str(folder / "main.cpp")]
+            subprocess.run(build, check=True)
         ways = {
-            "sandbox": in_sandbox(sandbox, Program("cpp", CPP_SOURCE)),
-            "subprocess.run": naively([str(binary)]),
-            "bare fork": BareForks(b"", [str(binary)]),
+            "the sandbox": in_sandbox(sandbox, Program("cpp", CPP_SOURCE)),
+            "subprocess.run": naively(commands["plain"]),
+            "subprocess.run, linked statically as we do": naively(commands["static"]),
+            "the floor, a bare spawn": Floor(b"", commands["static"]),
         }
         compare("C++", ways, runs, rounds)
         compile_times(sandbox, 3, folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import functools
 import gc
 import io
 import os
@@ -75,8 +76,11 @@ def limit_resources(job: Job, zygote_bytes: int, other_processes: int | None) ->
     return [("prlimit64", 0, name, _limit(name, soft, hard), None) for name, soft, hard in limits]
 
 
+_highest = functools.cache(resource.getrlimit)  # of the zygote, which never changes its own
+
+
 def _limit(name: int, soft: int, hard: int) -> bytes:
-    _, highest = resource.getrlimit(name)
+    _, highest = _highest(name)
     if highest != resource.RLIM_INFINITY:
         soft, hard = min(soft, highest), min(hard, highest)
     return struct.pack("=QQ", soft, hard)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import tempfile
 import threading
@@ -15,12 +16,16 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 from perilune.sandbox.memory_files import memory_file, read_from, size_of
 from perilune.sandbox.programs import Ending, Language, Limits, Run
 
-_REMEMBERED_BYTES: Final = 64 << 20
+_REMEMBERED_BYTES: Final = 256 << 20
+_REMEMBERED: Final = 200  # each keeps a descriptor open
+_STATIC: Final = "-static"
+_STATIC_THREADS_SINCE: Final = (2, 34)  # of the GNU C library; before, threads broke in static programs
 _HEADER_LIMITS: Final = Limits(cpu_seconds=60, wall_seconds=120, memory_mb=4096, processes=8, file_bytes=1 << 30)
 _VERSION_SECONDS: Final = 20
 
@@ -33,13 +38,45 @@ class Execute(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Binary:
+    """A compiled program in a file without a name, which nobody can change."""
+
+    descriptor: int
+    size: int
+    """In bytes."""
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """A new one."""
+        with memory_file(content, sealed=True) as descriptor:
+            return cls(os.dup(descriptor), len(content))
+
+    def copy(self) -> Binary:
+        """The same file, to be closed by itself."""
+        return Binary(os.dup(self.descriptor), self.size)
+
+    def close(self) -> None:
+        """Forget it."""
+        os.close(self.descriptor)
+
+    def __enter__(self) -> int:
+        """The descriptor, for the block."""
+        return self.descriptor
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Build:
     """A program that was compiled, or not."""
 
     run: Run | None
     """None where it was remembered."""
-    binary: bytes
-    """Empty where the compilation failed."""
+    binary: Binary | None
+    """None where the compilation failed."""
 
 
 def default_cache() -> Path:
@@ -60,12 +97,14 @@ class Compiler:
 
     def __init__(self, languages: Mapping[str, Language], cache: Path | None) -> None:
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[str, bytes] = OrderedDict()
+        self._remembered: OrderedDict[str, Binary] = OrderedDict()
         self._size = 0
         self._making: dict[str, threading.Lock] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._keys = {language.name: _key(language) for language in languages.values() if language.compile}
-        with_header = [language for language in languages.values() if language.compile and language.precompiled_header]
+        compiled = [_as_here(language) for language in languages.values() if language.compile]
+        self._languages = {language.name: language for language in compiled}
+        self._keys = {language.name: _key(language) for language in compiled}
+        with_header = [language for language in compiled if language.precompiled_header]
         self._header_folders = self._make_folders(cache or default_cache(), with_header)
 
     @property
@@ -75,11 +114,15 @@ class Compiler:
 
     def close(self) -> None:
         """Remove what is not kept."""
+        with self._lock:
+            while self._remembered:
+                self._remembered.popitem()[1].close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
     def compile(self, language: Language, source: bytes, execute: Execute) -> Build:
-        """Compile a program, unless that is remembered."""
+        """Compile a program, unless that is remembered; the caller closes the binary."""
+        language = self._languages[language.name]
         key = hashlib.sha256(self._keys[language.name].encode() + source).hexdigest()
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
@@ -89,7 +132,8 @@ class Compiler:
                 if binary := self._recall(key):
                     return Build(None, binary)
                 build = self._compile(language, source, execute)
-                self._remember(key, build.binary)
+                if build.binary is not None:
+                    self._remember(key, build.binary)
                 return build
         finally:
             with self._lock:
@@ -103,10 +147,10 @@ class Compiler:
             command = (command[0], f"-I{folder}", *command[1:])
         with memory_file() as product:
             run = execute(command, language.source_name, source, product, language.compile_limits)
-            binary = read_from(product, size_of(product))
-        if run.ending is Ending.EXITED and run.exit_code == 0 and not binary:
+            content = read_from(product, size_of(product))
+        if run.ending is Ending.EXITED and run.exit_code == 0 and not content:
             run = replace(run, ending=Ending.KILLED, exit_code=None, detail="the compiler left no program")
-        return Build(run, binary)
+        return Build(run, Binary.of(content) if content else None)
 
     def _header(self, language: Language, execute: Execute) -> Path | None:
         """The folder that holds the compiled header, made now where it is missing; None where that fails."""
@@ -142,19 +186,46 @@ class Compiler:
                 folders[language.name] = _folder(Path(self._temporary.name) / name)
         return folders
 
-    def _recall(self, key: str) -> bytes | None:
+    def _recall(self, key: str) -> Binary | None:
         with self._lock:
-            if key in self._remembered:
-                self._remembered.move_to_end(key)
-            return self._remembered.get(key)
+            if key not in self._remembered:
+                return None
+            self._remembered.move_to_end(key)
+            return self._remembered[key].copy()
 
-    def _remember(self, key: str, binary: bytes) -> None:
+    def _remember(self, key: str, binary: Binary) -> None:
         with self._lock:
-            if binary and len(binary) <= _REMEMBERED_BYTES // 4 and key not in self._remembered:
-                self._remembered[key] = binary
-                self._size += len(binary)
-                while self._size > _REMEMBERED_BYTES:
-                    self._size -= len(self._remembered.popitem(last=False)[1])
+            if binary.size <= _REMEMBERED_BYTES // 4 and key not in self._remembered:
+                self._remembered[key] = binary.copy()
+                self._size += binary.size
+                while self._size > _REMEMBERED_BYTES or len(self._remembered) > _REMEMBERED:
+                    forgotten = self._remembered.popitem(last=False)[1]
+                    self._size -= forgotten.size
+                    forgotten.close()
+
+
+def _as_here(language: Language) -> Language:
+    """The language without static linking, where this machine's compiler cannot."""
+    assert language.compile is not None
+    if _STATIC not in language.compile or _links_statically(language):
+        return language
+    return replace(language, compile=tuple(word for word in language.compile if word != _STATIC))
+
+
+def _links_statically(language: Language) -> bool:
+    assert language.compile is not None
+    name, version = platform.libc_ver()
+    if name == "glibc" and tuple(map(int, version.split(".")[:2])) < _STATIC_THREADS_SINCE:
+        return False
+    for library in language.static_libraries:
+        command = [language.compile[0], f"-print-file-name={library}"]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_VERSION_SECONDS)
+        except (OSError, subprocess.SubprocessError):
+            return False
+        if not Path(found.stdout.strip()).is_file():  # the bare name is said where there is none
+            return False
+    return True
 
 
 def _key(language: Language) -> str:

@@ -76,37 +76,48 @@ class Namespaces:
         self.other_processes: int | None = 1 if mapped_root else 2  # the zygote, and the process that waits for it
         self.abi = landlock.abi() if setup.abi is None else min(setup.abi, landlock.abi())
         self._rules = [(open_path("/"), landlock.READ), (open_path("/dev"), landlock.READ | landlock.WRITE_FILE)]
-        self._folder_rules: int | None = None  # of the present run
+        self._mounted_bytes = 0  # the size of the present folder, 0 where there is none
+        self._as_new: tuple[namespaces.Look, ...] = ()
+        self._folder_rules: int | None = None  # of the present folder
         self._filter = kernel.Filter(seccomp.inner_filter())
         kernel.Filter(seccomp.outer_filter()).install_now()
 
     def open_folder(self, job: Job) -> str:
-        """Mount a new tmpfs."""
-        namespaces.fresh_folder(job.folder_bytes, _FILES_AT_ONCE)
+        """Mount a new tmpfs, unless the last one is as good as new."""
+        if self._mounted_bytes != job.folder_bytes:
+            self._unmount()
+            namespaces.fresh_folder(job.folder_bytes, _FILES_AT_ONCE)
+            self._mounted_bytes = job.folder_bytes
+            self._as_new = namespaces.look_at_folder()
+            if self.abi:
+                folder = open_path(self.folder)
+                self._folder_rules = landlock.ruleset(self.abi, [*self._rules, (folder, landlock.ALL)])
+                os.close(folder)
         return self.folder
 
     def close_folder(self) -> None:
-        """Unmount it: what was in it is gone with it."""
-        kernel.umount(self.folder)
+        """Unmount it, with all that is in it, if anything was changed."""
+        if namespaces.look_at_folder() != self._as_new:
+            self._unmount()
+
+    def _unmount(self) -> None:
+        if self._mounted_bytes:
+            kernel.umount(self.folder)
+            self._mounted_bytes = 0
+        if self._folder_rules is not None:
+            os.close(self._folder_rules)
+            self._folder_rules = None
 
     def confinement(self, job: Job) -> list[Call]:
         """Landlock where there is one, no capability, and the inner filter."""
         landlocked: list[Call] = []
-        if self.abi:
-            folder = open_path(self.folder)
-            self._close_rules()
-            self._folder_rules = landlock.ruleset(self.abi, [*self._rules, (folder, landlock.ALL)])
-            os.close(folder)
+        if self._folder_rules is not None:
             landlocked = [("landlock_restrict_self", self._folder_rules, 0)]
         return [*landlocked, ("capset", *kernel.NO_CAPABILITIES), self._filter.install()]
 
     def last_filter(self) -> list[int]:
         """Nothing is left to do."""
         return []
-
-    def _close_rules(self) -> None:
-        if self._folder_rules is not None:
-            os.close(self._folder_rules)
 
     def end_all(self, pid: int) -> None:
         """Every process of the namespace but its first, which is the caller."""

@@ -66,7 +66,7 @@ class Job:
 
     def encode(self) -> bytes:
         """As a message."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
 
     @classmethod
     def decode(cls, message: bytes) -> Self:
@@ -93,7 +93,7 @@ class Result:
 
     def encode(self) -> bytes:
         """As a message."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
 
     @classmethod
     def decode(cls, message: bytes) -> Self:

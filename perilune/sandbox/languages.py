@@ -10,7 +10,9 @@ PYTHON = Language(name="python", source_name="main.py", run=None)
 CPP = Language(
     name="cpp",
     source_name="main.cpp",
-    compile=("g++", "-std=gnu++17", "-O2", "-pipe", "-o", "{binary}", "{source}"),
+    # A static program starts in less than half the time: there is nothing to look for and to link.
+    compile=("g++", "-std=gnu++17", "-O2", "-pipe", "-static", "-o", "{binary}", "{source}"),
+    static_libraries=("libstdc++.a", "libm.a", "libc.a"),
     run=("{binary}",),
     precompiled_header="bits/stdc++.h",
 )

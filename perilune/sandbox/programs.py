@@ -111,5 +111,7 @@ class Language:
     compile_limits: Limits = Limits(cpu_seconds=20, wall_seconds=40, memory_mb=2048, processes=8, file_bytes=64 << 20)
     precompiled_header: str | None = None
     """A header that most programs include and that is compiled once: ``bits/stdc++.h``."""
+    static_libraries: tuple[str, ...] = ()
+    """What ``-static`` in the compile command needs; where the compiler lacks one of them, the flag is left out."""
     folders: tuple[str, ...] = ()
     """Folders besides the system's that its programs read, all that is in them; Python imports from them too."""

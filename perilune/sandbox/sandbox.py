@@ -112,17 +112,18 @@ class Sandbox:
             raise SandboxError("a sandbox belongs to the process that made it: make another in this one")
         language = self._language(program.language)
         source = program.source.encode("utf-8", "surrogatepass")
-        compiled, binary = None, b""
-        if language.compile is not None:
-            build = self._compiler.compile(language, source, self._compile)
-            compiled, binary = build.run, build.binary
-            if not binary:
-                return Submission(compiled, ())
+        compiled: Run | None = None
         runs: list[Run] = []
         with ExitStack() as files:
+            attached: list[int] = []
+            if language.compile is not None:
+                build = self._compiler.compile(language, source, self._compile)
+                compiled = build.run
+                if build.binary is None:
+                    return Submission(compiled, ())
+                attached = [files.enter_context(build.binary)]
             source_fd = files.enter_context(memory_file(source, sealed=True))
-            attached = [files.enter_context(memory_file(binary, sealed=True))] if binary else []
-            job = _job(language.run, language.source_name, limits, "binary" if binary else "nothing")
+            job = _job(language.run, language.source_name, limits, "binary" if attached else "nothing")
             for given in inputs:
                 runs.append(self._run(job, given, [source_fd, *attached], limits))
                 if stop is not None and stop(runs[-1]):

@@ -200,3 +200,27 @@ def test_imports_come_from_the_folders_of_a_language_alone(tmp_path_factory: pyt
         assert python(sandbox, "import helper\nprint(helper.ANSWER)").stdout == b"42\n"
     with Sandbox(workers=1) as sandbox:
         assert b"ModuleNotFoundError" in python(sandbox, "import helper").stderr
+
+
+@pytest.mark.parametrize("change", ["os.mkdir('x'); os.rmdir('x')", "os.chmod('.', 0o755)", "os.utime('.', (1, 1))"])
+def test_a_folder_that_was_touched_is_a_new_one_for_the_next_run(sandbox: Sandbox, change: str) -> None:
+    if sandbox.mode == "landlock":
+        pytest.skip("programs have no folder there")
+    look = "import os, time\ns = os.stat('.')\nprint(s.st_mode, s.st_mtime_ns, s.st_ctime_ns)\n"
+    # So short a time later that the kernel gives the same times, a change shows in nothing but what it left.
+    with ThreadPoolExecutor(2) as threads:  # both workers
+        before = list(threads.map(lambda _: python(sandbox, look + "time.sleep(0.1)").stdout, range(2)))
+        changed = list(threads.map(lambda _: python(sandbox, f"import os\n{change}\n" + look).stdout, range(2)))
+        after = list(threads.map(lambda _: python(sandbox, look + "time.sleep(0.1)").stdout, range(2)))
+    assert not set(before) & set(changed)
+    assert not set(changed) & set(after)
+    assert {line.split()[0] for line in after} == {line.split()[0] for line in before}
+
+
+def test_an_untouched_folder_is_used_again(sandbox: Sandbox) -> None:
+    if sandbox.mode == "landlock":
+        pytest.skip("programs have no folder there")
+    seen = {
+        python(sandbox, "import os\nprint(os.stat('.').st_ctime_ns, os.stat('.').st_dev)").stdout for _ in range(20)
+    }
+    assert len(seen) <= 2  # one for each worker
