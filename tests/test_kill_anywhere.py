@@ -178,7 +178,7 @@ def finished(run: Path, recipe: Recipe) -> set[str]:
 def told(run: Path) -> list[dict[str, Any]]:
     """The events of metrics.jsonl, without what a clock says."""
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    clocks = ("time", "tokens_per_second_rollout")
+    clocks = ("time", "tokens_per_second_rollout", "grading_seconds", "grading_overlap")
     return [
         {key: value for key, value in event.items() if key not in clocks and not key.startswith("seconds_")}
         for event in events

@@ -160,6 +160,11 @@ def _facts(run: RunData) -> list[tuple[str, str, str]]:
     skipped = sum(row.get("steps_skipped") or 0 for row in (*run.sft_steps, *run.iterations))
     if skipped:
         facts.append(("Steps skipped", f"{skipped:.0f}", "loss or gradient was not finite; see skipped/"))
+    grading = sum(row.get("grading_seconds") or 0 for row in run.iterations)
+    if grading:
+        hidden = sum((row.get("grading_seconds") or 0) * (row.get("grading_overlap") or 0) for row in run.iterations)
+        remark = f"{percent(hidden / grading)} of it while responses were still being generated"
+        facts.append(("Grading", duration(grading), remark))
     if run.seconds:
         phases = sorted(run.seconds.items(), key=lambda item: -item[1])
         remark = ", ".join(f"{phase.replace('_', ' ')} {duration(value)}" for phase, value in phases if value >= 0.05)

@@ -75,9 +75,20 @@ def rl_figures(run: RunData) -> list[Figure]:
             "Responses that could not be graded; they are never trained on as wrong.",
             _curve(run, "grade_errors", "errors"),
         ),
+        *_grading_figure(run),
         Figure("Rollout speed", "Generated tokens per second.", _curve(run, "tokens_per_second_rollout", "tokens/s")),
     ]
     return [figure for figure in found if figure.svg]
+
+
+def _grading_figure(run: RunData) -> list[Figure]:
+    if not any("grading_seconds" in row for row in run.iterations):
+        return []
+    note = (
+        "Seconds of work in the grading processes, and the seconds that an iteration waited for the last grades: the "
+        "rest passed while responses were still being generated."
+    )
+    return [Figure("Grading", note, _curves(run, {"work": "grading_seconds", "waited for": "seconds_grade_wait"}))]
 
 
 def sft_figures(run: RunData) -> list[Figure]:

@@ -47,6 +47,8 @@ class PoolStats:
     """Workers replaced, after a timeout or because they died."""
     retries: int = 0
     """Gradings tried again."""
+    busy_seconds: float = 0.0
+    """Wall time that workers have spent on gradings, added up over the workers."""
 
 
 class _CannotStart(Exception):
@@ -265,13 +267,18 @@ class GradingPool:
             self._fruitless_starts = 0
         else:
             grade = decode_grade(message)
+            self._count_busy(worker)
             worker.idle()
             self._fruitless_starts = 0
             self._settle(request, grade)
 
+    def _count_busy(self, worker: WorkerProcess) -> None:
+        self._stats = replace(self._stats, busy_seconds=self._stats.busy_seconds + worker.busy_seconds())
+
     def _end_overdue(self, worker: WorkerProcess) -> None:
         worker.end()
         if worker.task is not None:
+            self._count_busy(worker)
             self._stats = replace(self._stats, timeouts=self._stats.timeouts + 1)
         doing = "gave no grade" if worker.task is not None else "was not ready"
         self._replace(worker, f"{doing} within {worker.limit_seconds:g} s")

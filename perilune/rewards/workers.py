@@ -69,12 +69,18 @@ class WorkerProcess:
             OSError: it has died meanwhile.
         """
         self.task = task
+        self._began = time.monotonic()
         self._limit(self._start_seconds)
         self.channel.send(encode_task(task))
 
     def started(self) -> None:
         """Its reward is built: the time limit of the task runs from now."""
+        self._began = time.monotonic()
         self._limit(self._config.timeout_seconds)
+
+    def busy_seconds(self) -> float:
+        """How long it has been grading its task."""
+        return time.monotonic() - self._began
 
     def idle(self) -> None:
         """It has no task, and may wait as long as it likes."""

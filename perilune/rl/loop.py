@@ -94,6 +94,7 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
                 progress=parts.on_segment,
             )
 
+        clock.move("rollout", "grade_wait", rollout.grade_wait_seconds)
         with clock.phase("train"):
             still_open = buffer.open_groups()
             complete = tuple(group for group in still_open if group.complete)

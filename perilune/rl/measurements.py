@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from perilune.rl.loop import Iteration
+from perilune.rl.rollout import RolloutResult
 from perilune.types import Sample, Stop, Trajectory, Verdict
 
 
@@ -33,6 +34,7 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
         "rollout_tokens": float(done.generated.tokens),
         "tokens_per_second_rollout": done.rollout.tokens / max(done.seconds["rollout"], 1e-9),
     }
+    metrics |= _grading(done.rollout)
     metrics |= {f"seconds_{phase}": seconds for phase, seconds in done.seconds.items()}
     metrics |= _stop_shares(finished) | _version_shares(done.samples)
     if done.update is not None:
@@ -47,6 +49,12 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
             "tokens_trained": float(done.update.tokens),
         }
     return metrics
+
+
+def _grading(rollout: RolloutResult) -> dict[str, float]:
+    """How much was graded, and which share of that passed while responses were still being generated."""
+    work, waited = rollout.grading_seconds, rollout.grade_wait_seconds
+    return {"grading_seconds": work, "grading_overlap": max(0.0, 1 - waited / work) if work > 0 else math.nan}
 
 
 def multi_version_count(samples: Sequence[Sample]) -> int:

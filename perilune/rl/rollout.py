@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,11 @@ class RolloutResult:
     tokens: int
     """Tokens generated."""
     grade_errors: int
+    grading_seconds: float = 0.0
+    """Wall time of the grading processes on responses, added up over them; most of it passes while others are
+    generated."""
+    grade_wait_seconds: float = 0.0
+    """Wall time in which nothing was generated any more, and the last grades were waited for."""
 
 
 def fresh_group(problem: Problem, iteration: int, place: int, k: int, render: Render, run_seed: int) -> Group:
@@ -93,6 +99,7 @@ def roll_out(
         elif not trajectory.terminal and trajectory.id not in served:
             requests.append(_request(group, trajectory, config))
 
+    busy = grader.stats.busy_seconds
     done = tokens = 0
     for completion in engine.generate(requests):
         group, trajectory = owner[completion.request_id]
@@ -103,8 +110,10 @@ def roll_out(
             ask_grade(group, replace(trajectory, segments=(*trajectory.segments, completion.segment)))
         errors += store(grader.finished())
         progress(done, len(requests))
+    generated = time.perf_counter()
     errors += store(grader.drain())
-    return RolloutResult(done, tokens, errors)
+    waited = time.perf_counter() - generated
+    return RolloutResult(done, tokens, errors, grader.stats.busy_seconds - busy, waited)
 
 
 def _request(group: Group, trajectory: Trajectory, config: RLConfig) -> Request:

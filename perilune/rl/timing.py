@@ -24,6 +24,11 @@ class Clock:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
+    def move(self, source: str, target: str, seconds: float) -> None:
+        """Count some of a phase's seconds as another's."""
+        self.seconds[source] = self.seconds.get(source, 0.0) - seconds
+        self.seconds[target] = self.seconds.get(target, 0.0) + seconds
+
 
 def peak_memory_gb() -> float:
     """The largest resident memory that this process has had, in GB (1e9 bytes)."""

@@ -208,6 +208,7 @@ def test_the_time_limit_holds(own_rewards, reward):
     assert grade.verdict is Verdict.ERROR
     assert "no grade within 0.5 s" in grade.detail
     assert (stats.timeouts, stats.restarts, stats.retries, stats.errors, stats.graded) == (2, 2, 1, 1, 1)
+    assert stats.busy_seconds >= 1.0  # two tries
     assert any("again" in event for event in events)
     assert time.monotonic() - begun < 20
 

@@ -43,7 +43,7 @@ def test_an_iterations_figures() -> None:
     update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, 0.03, skipped=1)
     done = Iteration(
         number=4,
-        rollout=RolloutResult(5, 50, 0),
+        rollout=RolloutResult(5, 50, 0, grading_seconds=8.0, grade_wait_seconds=2.0),
         complete=(GROUP,),
         rewarded=(rewarded, flat),
         samples=samples,
@@ -68,6 +68,7 @@ def test_an_iterations_figures() -> None:
     assert (metrics["seconds_rollout"], metrics["seconds_train"]) == (1.5, 2.5)
     # What was generated before an interruption counts too; the speed is of what this process did.
     assert (metrics["rollout_tokens"], metrics["tokens_per_second_rollout"]) == (90, pytest.approx(50 / 1.5))
+    assert (metrics["grading_seconds"], metrics["grading_overlap"]) == (8.0, 0.75)
     assert multi_version_count(samples) == 3
 
 
@@ -80,3 +81,4 @@ def test_an_iteration_that_trained_nothing_has_no_figures_of_an_update() -> None
     assert math.isnan(metrics["versions_2"])
     assert metrics["trajectories_trained"] == 0
     assert metrics["tokens_per_second_rollout"] == 5.0
+    assert math.isnan(metrics["grading_overlap"])

@@ -21,6 +21,14 @@ def test_a_phase_adds_up_also_where_it_ends_in_an_error() -> None:
     assert set(clock.seconds) == {"train"}
 
 
+def test_seconds_of_one_phase_can_be_counted_as_anothers() -> None:
+    clock = Clock()
+    clock.seconds["rollout"] = 5.0
+    clock.move("rollout", "grade_wait", 1.5)
+    clock.move("rollout", "grade_wait", 0.5)
+    assert clock.seconds == {"rollout": 3.0, "grade_wait": 2.0}
+
+
 def test_peak_memory_is_in_gb_and_never_falls() -> None:
     before = peak_memory_gb()
     block = np.ones(60_000_000, dtype=np.uint8)
