@@ -172,12 +172,33 @@ def _backends() -> Iterator[Backend]:
     for reward in ("math", "countdown", "format"):
         yield Backend(f"reward {reward}")
     yield _with_extra("reward reasoning_gym", "reasoning_gym", "reasoning-gym")
-    for kind in ("generator", "jsonl", "parquet"):
+    yield from _sandboxes()
+    for kind in ("generator", "jsonl", "parquet", "humaneval"):
         yield Backend(f"problems {kind}")
     yield _with_extra("problems huggingface", "datasets", "datasets")
     yield _with_extra("problems reasoning_gym", "reasoning_gym", "reasoning-gym")
     yield Backend("logging tensorboard")
     yield _with_extra("logging wandb", "wandb", "wandb")
+
+
+def _sandboxes() -> Iterator[Backend]:
+    """What the reward code can be isolated by: each way is tried by a program that tries to get out."""
+    from perilune.sandbox.jobs import Setup
+    from perilune.sandbox.probes import TO_DO, Mode, probed_worker
+    from perilune.sandbox.worker import WorkerLost
+
+    modes: tuple[Mode, ...] = ("namespaces", "landlock")
+    for mode in modes:
+        choice = f"reward code, isolated by {mode}"
+        try:
+            probed_worker(Setup(mode)).close()
+            yield Backend(choice)
+        except WorkerLost as failure:
+            yield Backend(choice, str(failure), TO_DO[mode])
+    compiler = "" if shutil.which("g++") else "no g++ on the PATH"
+    yield Backend("reward code in C++", compiler, "the system's package g++" if compiler else "")
+    yield _with_extra("test cases by CYaRon (perilune sandbox cases)", "cyaron", "code")
+    yield _with_extra("perilune sandbox serve", "fastapi", "service")
 
 
 def _with_extra(choice: str, module: str, extra: str) -> Backend:

@@ -12,6 +12,8 @@ import torch
 from rich.console import Console
 
 from perilune.doctor import Backend, Fact, Report, examine, memory_bytes, show
+from perilune.errors import SandboxUnavailable
+from perilune.sandbox.sandbox import Sandbox
 
 
 def shown(report: Report, width: int = 60) -> str:
@@ -40,6 +42,16 @@ def test_the_cpu_backends_run_and_cuda_is_told_by_torch(report: Report) -> None:
     assert backends["trainer torch on cpu"].available
     assert backends["engine local on cuda"].available == torch.cuda.is_available()
     assert backends["reward math"].available
+
+
+def test_the_ways_to_isolate_programs_are_tried(report: Report) -> None:
+    backends = {backend.choice: backend for backend in report.backends}
+    found = [backends[f"reward code, isolated by {mode}"] for mode in ("namespaces", "landlock")]
+    try:
+        with Sandbox(workers=1) as sandbox:
+            assert backends[f"reward code, isolated by {sandbox.mode}"].available
+    except SandboxUnavailable:
+        assert not any(backend.available for backend in found)
 
 
 def test_what_is_missing_comes_with_what_mends_it(report: Report) -> None:

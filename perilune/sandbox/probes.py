@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -29,12 +29,13 @@ from perilune.sandbox.worker import Worker, WorkerLost
 Mode = Literal["namespaces", "landlock"]
 _SECRET: Final = "a secret that no program may see"
 _LIMITS: Final = Limits(cpu_seconds=10, wall_seconds=30, memory_mb=256, processes=6, open_files=48)
-_TO_DO: Final = {
+TO_DO: Final[Mapping[str, str]] = {
     "namespaces": "let users make namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, "
     "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that allows unshare and mount)",
     "landlock": "use a kernel of 5.19 or later with Landlock on (lsm=landlock,… on its command line; in a container, a "
     "seccomp profile that allows its calls)",
 }
+"""What lets a way of isolating work where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def first_worker(mode: Literal["auto", "namespaces", "landlock"], setup: Setup) 
             chosen = replace(setup, mode=candidate)
             return chosen, probed_worker(chosen)
         except WorkerLost as failure:
-            findings.append(f"- {candidate}: {failure}. To mend it, {_TO_DO[candidate]}.")
+            findings.append(f"- {candidate}: {failure}. To mend it, {TO_DO[candidate]}.")
     raise SandboxUnavailable("programs cannot be isolated on this machine, so none is run:\n" + "\n".join(findings))
 
 
