@@ -77,6 +77,9 @@ class FunctionRounds:
                 calls = [*calls, found.detail]
         except _Fault as fault:
             return Judgement(Outcome.INFRASTRUCTURE_ERROR, one_line(str(fault)))
+        except RecursionError:
+            # Of a call that passes one of the function's values on: the task's own arguments went through before.
+            return Judgement(Outcome.RUNTIME_ERROR, "a value of the function is nested too deeply to be passed on")
         return Judgement(
             Outcome.INFRASTRUCTURE_ERROR,
             f"the check makes other calls each time, or too many one by one (stopped after {len(calls)}); give the "

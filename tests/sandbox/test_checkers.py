@@ -85,3 +85,18 @@ def test_the_laxer_tolerance_holds() -> None:
     assert compare_floats(b"100.0", b"100.9", absolute=1.0, relative=0.0) is None
     assert compare_floats(b"100.0", b"100.9", absolute=0.0, relative=0.01) is None
     assert compare_floats(b"100.0", b"100.9", absolute=0.1, relative=0.001) is not None
+
+
+@pytest.mark.parametrize("actual", [b"0" * 1_000_000 + b"x", b"1" * 1_000_000 + b"x", b"1." + b"1" * 1_000_000 + b"e"])
+@pytest.mark.parametrize("expected", [b"5", b"5.5"])
+@pytest.mark.timeout(20)
+def test_a_long_output_that_is_nearly_a_number_takes_no_long_time(expected: bytes, actual: bytes) -> None:
+    """Matching that goes back would take hours, in the process that judges."""
+    assert compare_floats(expected, actual, 1e-6, 1e-6) is not None
+
+
+def test_zeros_in_front_and_the_sign_of_zero() -> None:
+    for expected, actual in ((b"0", b"-000"), (b"10", b"0010"), (b"-7", b"-07")):
+        assert compare_floats(expected, actual, 0.0, 0.0) is None
+    for expected, actual in ((b"7", b"-7"), (b"10", b"1"), (b"0", b"0.0")):
+        assert compare_floats(expected, actual, 0.0, 0.0) is not None

@@ -211,3 +211,12 @@ def test_a_fault_of_the_task_is_no_verdict(judge: Judge, task: FunctionTask, rea
 
 def test_a_function_is_asked_for_in_python(judge: Judge) -> None:
     assert judge.judge(SQUARE, Program("cpp", "int main() {}")).outcome is Outcome.COMPILE_ERROR
+
+
+@pytest.mark.parametrize("depth", [100, 300, 480, 960, 5000, 100_000])
+@pytest.mark.parametrize("check", ["assert candidate(candidate(1)) == 3", "assert candidate(1) == 3"])
+def test_values_nested_however_deeply_are_no_error_of_ours(judge: Judge, depth: int, check: str) -> None:
+    task = FunctionTask("nest", f"def check(candidate):\n    {check}\n")
+    source = f"def nest(x):\n    value = 3\n    for _ in range({depth}):\n        value = [value]\n    return value"
+    found = judge.judge(task, Program("python", source))
+    assert found.outcome in {Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR}
