@@ -22,6 +22,7 @@ from typing import Annotated, Literal, TypeVar
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, field_validator
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -152,6 +153,12 @@ def create_app(sandbox: Sandbox, settings: ServiceSettings, token: str | None = 
     async def refuse(request: Request, error: SandboxError) -> JSONResponse:
         """What the sandbox refuses, such as a language that it does not know, is the request's fault."""
         return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(RequestValidationError)
+    async def explain(request: Request, error: RequestValidationError) -> JSONResponse:
+        """Where and what, without what was sent: it may be large, or no JSON (NaN)."""
+        faults = [{name: fault[name] for name in ("type", "loc", "msg")} for fault in error.errors()]
+        return JSONResponse({"detail": faults}, 422)
 
     @app.post("/v1/run")
     async def run(request: RunRequest) -> SubmissionAnswer:

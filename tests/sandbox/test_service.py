@@ -257,3 +257,19 @@ def test_others_are_listened_to_with_a_token_alone(
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     assert main(["sandbox", "serve", "--host", host]) == 2
     assert TOKEN_VARIABLE in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"task": NaN}', 422),
+        (b"[" * 100_000, 400),
+        (b'{"program": ' + b"9" * 5000 + b"}", 400),
+        (b"\xff\xfe", 422),
+        (b"", 422),
+    ],
+    ids=["NaN", "deep", "long number", "no text", "empty"],
+)
+def test_what_is_hardly_json_is_the_requests_fault(port: int, body: bytes, status: int) -> None:
+    assert ask(port, "POST", "/v1/judge", body)[0] == status
+    assert ask(port, "POST", "/v1/judge", JUDGE)[0] == 200
