@@ -13,21 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from perilune.curation_config import CurationConfig, WarmupConfig
 from perilune.errors import RecipeError
-
-Dtype = Literal["auto", "float32", "bfloat16"]
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A table of the recipe: unknown keys are refused, values are checked once, here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from perilune.problem_config import ProblemsConfig, SourceConfig
+from perilune.sections import Dtype, PositiveFloat, PositiveInt, Section, Share
 
 
 class ModelConfig(Section):
@@ -41,84 +33,6 @@ class ModelConfig(Section):
     """System message put before every problem; none by default."""
     chat_template: str | None = None
     """Path of a Jinja chat template, for a tokenizer that has none."""
-
-
-class FieldMapping(Section):
-    """[problems.*.fields]: which field of a record is what."""
-
-    question: str = "question"
-    """Field with the question, or with a list of chat messages."""
-    answer: str = "answer"
-    """Field with the reference answer."""
-    answer_pattern: str | None = None
-    """Regular expression whose first group is the answer within the answer field, e.g. '####\\s*(.+)'."""
-    solution: str | None = None
-    """Field with a worked solution, from which the warm-up makes demonstrations."""
-    solution_remove: str | None = None
-    """Regular expression of what is cut out of the solution, e.g. '<<.*?>>|####.*'."""
-    id: str | None = None
-    """Field with a unique id; by default ids are made from the content."""
-    tags: str | None = None
-    """Field with a tag or a list of tags."""
-    difficulty: str | None = None
-    """Field with a number; larger is harder."""
-    images: str | None = None
-    """Field with an image path or a list of them."""
-
-
-class GeneratorConfig(Section):
-    """[[problems.*.generators]]: one built-in generator of the mixture."""
-
-    name: Literal["arithmetic", "countdown", "programs"]
-    """arithmetic: word problems; countdown: reach a target from given numbers; programs: small Python programs."""
-    weight: PositiveFloat = 1.0
-    """Share of the mixture, relative to the others."""
-    difficulties: tuple[PositiveInt, ...] = (1, 2, 3)
-    """Difficulty levels to draw from, uniformly."""
-
-
-class SourceConfig(Section):
-    """[problems.train] and [problems.heldout]: where problems come from."""
-
-    kind: Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
-    """What sort of source."""
-    path: str | None = None
-    """File (jsonl, parquet, humaneval), data set id or folder (huggingface), or task name (reasoning_gym)."""
-    split: str = "train"
-    """Split of a Hugging Face data set; for generators the split is set by train and heldout themselves."""
-    subset: str | None = None
-    """Configuration name of a Hugging Face data set."""
-    rows: str | None = None
-    """Python-like slice of the rows, e.g. ':-500' or '-500:'."""
-    fields: FieldMapping = FieldMapping()
-    """Which field of a record is what."""
-    prompt: str = "{question}"
-    """Text of the user's message; {question} is replaced by the question."""
-    reward: str | None = None
-    """Reward that judges these problems; by default math, for generators and reasoning_gym the one made for them."""
-    tags: tuple[str, ...] = ()
-    """Tags given to every problem of this source."""
-    generators: tuple[GeneratorConfig, ...] = ()
-    """The mixture, for kind = generator."""
-    count: PositiveInt | None = None
-    """Use at most so many problems; generators are endless and take this as the pool's size."""
-    seed: int = 0
-    """Seed of a generator."""
-    max_prompt_tokens: PositiveInt | None = None
-    """Drop problems whose rendered prompt is longer."""
-    min_difficulty: float | None = None
-    """Drop problems below this difficulty."""
-    max_difficulty: float | None = None
-    """Drop problems above this difficulty."""
-
-
-class ProblemsConfig(Section):
-    """[problems]: what is trained on, and what is held out."""
-
-    train: SourceConfig
-    """Problems for warm-up and RL."""
-    heldout: SourceConfig
-    """Problems for evaluation alone."""
 
 
 class CodeRewardConfig(Section):
@@ -283,15 +197,23 @@ class SamplingConfig(Section):
     strategy: Literal["uniform", "prioritized"] = "prioritized"
     """prioritized draws problem i with probability proportional to 1 - its success rate."""
     prior_success: Share = 0.5
-    """Success rate assumed of a problem never tried."""
+    """Success rate assumed of a problem never tried, unless curation has measured its pass rate."""
     decay: Share = 0.5
     """Weight of the newest group in the tracked success rate."""
+    half_life: PositiveFloat | None = None
+    """Iterations in which a tracked success rate fades halfway back to its prior; by default it does not."""
     curriculum: Literal["none", "staged", "gradual"] = "none"
     """staged: every problem at first, then the hard ones only; gradual: easy to hard."""
     curriculum_iteration: PositiveInt = 24
     """Iteration from which staged draws hard ones only, or by which gradual has let all in (k1.5's ablation: 24)."""
     hard_share: Share = 0.5
-    """Share of the problems, hardest first, that counts as hard."""
+    """Share of the problems, hardest first, that counts as hard, where hard_difficulty is not given."""
+    medium_difficulty: float | None = None
+    """Difficulty from which a problem is medium; curation sets it to its own bands."""
+    hard_difficulty: float | None = None
+    """Difficulty from which a problem is hard; curation sets it to its own bands."""
+    balance_tags: bool = False
+    """Give every first tag the same total probability."""
 
 
 class RLConfig(Section):
@@ -404,12 +326,14 @@ class Recipe(Section):
     """Seed of everything random: sampling, batching, rollouts."""
     threads: PositiveInt | None = None
     """CPU threads for torch; by default as many as this process may use."""
-    stages: tuple[Literal["sft", "rl"], ...] = ("sft", "rl")
-    """Stages in the order they run; the model is evaluated before, between and after them."""
+    stages: tuple[Literal["curate", "warmup", "sft", "rl"], ...] = ("sft", "rl")
+    """Stages in the order they run; the model is evaluated before the first, and after each that trains it."""
     model: ModelConfig
     problems: ProblemsConfig
     rewards: RewardsConfig = RewardsConfig()
     cases: CasesConfig = CasesConfig()
+    curation: CurationConfig = CurationConfig()
+    warmup: WarmupConfig = WarmupConfig()
     engine: EngineConfig = EngineConfig()
     trainer: TrainerConfig = TrainerConfig()
     sft: SFTConfig = SFTConfig()

@@ -58,7 +58,9 @@ class Problem:
     reward: str = "math"
     tags: tuple[str, ...] = ()
     difficulty: float | None = None
-    """Larger is harder; the scale is the source's own."""
+    """Larger is harder; the scale is the source's own, or 1 - ``pass_rate`` where curation has measured it."""
+    pass_rate: float | None = None
+    """Share of right answers among those that a model was asked for (k1.5, section 2.1), in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
-from perilune.config import GeneratorConfig, Recipe, describe_fields, load_recipe
+from perilune.config import Recipe, describe_fields, load_recipe
+from perilune.problem_config import GeneratorConfig
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "recipe.md"

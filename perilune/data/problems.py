@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from perilune.config import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.data.generators import AnswerForm, Split, Style, generate
 from perilune.data.records import Record, read_records
 from perilune.errors import BackendUnavailable, ProblemsError
+from perilune.problem_config import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.sandbox.tasks import FunctionTask, read_task, task_json
 from perilune.types import Demonstration, Message, Problem
 

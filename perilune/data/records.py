@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from perilune.config import SourceConfig
 from perilune.errors import BackendUnavailable, ProblemsError
+from perilune.problem_config import SourceConfig
 
 Record = tuple[str, Mapping[str, Any]]
 """(where, fields)"""

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from perilune.config import SourceConfig
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
+from perilune.problem_config import SourceConfig
 from perilune.sandbox.cases import SolvedProblem
 
 _PROBLEM = TypeAdapter(SolvedProblem)

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from perilune.config import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_problems, load_solutions
 from perilune.errors import BackendUnavailable, ProblemsError
+from perilune.problem_config import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.types import Message
 
 ROWS = (

@@ -2,9 +2,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from perilune.config import SourceConfig
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
+from perilune.problem_config import SourceConfig
 
 
 def jsonl(tmp_path, *lines, **options):
