@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -42,6 +43,37 @@ def load_problems(source: SourceConfig, split: Split) -> list[Problem]:
     return _filtered(problems, source)[: source.count]
 
 
+def load_pile(source: SourceConfig, split: Split) -> list[Problem]:
+    """The problems of a source as curation takes them: as they are, without the prompt template.
+
+    A row without a reference answer is kept, its answer empty, and equal problems are kept side by side: a later one
+    of the same id gets another id ("<id>~2"). ``count`` cuts the pile; its filters by difficulty are not applied.
+
+    Raises:
+        ProblemsError: the source cannot be read, or no row of it has an answer.
+        BackendUnavailable: it needs a package that is not installed.
+    """
+    bare = source.model_copy(update={"prompt": "{question}", "min_difficulty": None, "max_difficulty": None})
+    if source.kind in ("generator", "reasoning_gym", "humaneval"):
+        return load_problems(bare, split)
+    problems = [map_record(record, bare, lenient=True) for record in read_records(bare)][: source.count]
+    if not any(problem.answer for problem in problems):
+        # Not a pile of proofs, more likely a wrong name: the strict reading says what is missing.
+        map_record(read_records(bare)[0], bare)
+    return _numbered(problems)
+
+
+def _numbered(problems: Sequence[Problem]) -> list[Problem]:
+    """The same problems under unique ids."""
+    found: dict[str, Problem] = {}
+    for problem in problems:
+        name, number = problem.id, 2
+        while name in found:
+            name, number = f"{problem.id}~{number}", number + 1
+        found[name] = replace(problem, id=name)
+    return list(found.values())
+
+
 def generated(
     source: SourceConfig,
     split: Split,
@@ -64,7 +96,7 @@ def generated(
             streams[key] = generate(*key, seed, split, style=style, answer_form=answer_form)
         shown = next(streams[key])
         # Two difficulties of one generator may tell the same story.
-        found.setdefault(shown.problem.id, Demonstration(_dressed(shown.problem, source), shown.response))
+        found.setdefault(shown.problem.id, Demonstration(dressed(shown.problem, source), shown.response))
     return list(found.values())
 
 
@@ -116,8 +148,13 @@ def load_demonstrations(path: Path, count: int | None = None) -> list[Demonstrat
     return shown
 
 
-def map_record(record: Record, source: SourceConfig) -> Problem:
+def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -> Problem:
     """One row as a problem.
+
+    Args:
+        record: the row and its place.
+        source: its mapping.
+        lenient: leave the answer empty where there is none, and an answer unchecked.
 
     Raises:
         ProblemsError: a field is missing, or the answer pattern does not match.
@@ -133,25 +170,30 @@ def map_record(record: Record, source: SourceConfig) -> Problem:
     problem = Problem(
         id=str(_field(row, fields.id, where)) if fields.id else _content_id(messages),
         messages=messages,
-        answer=_answer(row, fields, where),
+        answer=_lenient_answer(row, fields, where) if lenient else _answer(row, fields, where),
         reward=source.reward or "math",
         tags=(*source.tags, *tags),
         difficulty=_number(_field(row, fields.difficulty, where), where) if fields.difficulty else None,
+        pass_rate=_number(_field(row, fields.pass_rate, where), where) if fields.pass_rate else None,
     )
-    if source.reward == "code":
+    if source.reward == "code" and not lenient:
         _check_code(problem.answer, where)
-    return _dressed(problem, source)
+    return dressed(problem, source)
 
 
-def _dressed(problem: Problem, source: SourceConfig) -> Problem:
-    """The source's prompt template, tags and reward; other braces in the template stay as they are."""
+def dressed(problem: Problem, source: SourceConfig) -> Problem:
+    """The source's prompt template, tags and reward; other braces in the template stay as they are.
+
+    Raises:
+        ProblemsError: the template has no {question}.
+    """
     if "{question}" not in source.prompt:
         raise ProblemsError(f"prompt = {source.prompt!r} has no {{question}}, so the question would not be asked")
     *earlier, last = problem.messages
     asked = Message(last.role, source.prompt.replace("{question}", last.content), last.images)
     tags = tuple(dict.fromkeys((*source.tags, *problem.tags)))
     reward = source.reward or problem.reward
-    return Problem(problem.id, (*earlier, asked), problem.answer, reward, tags, problem.difficulty)
+    return replace(problem, messages=(*earlier, asked), reward=reward, tags=tags)
 
 
 def humaneval_problem(record: Record, source: SourceConfig) -> Problem:
@@ -167,7 +209,7 @@ def humaneval_problem(record: Record, source: SourceConfig) -> Problem:
     _check_code(answer, where)
     messages = (Message("user", f"Complete the Python function {entry_point}.\n```python\n{prompt.strip()}\n```"),)
     name = str(row.get("task_id") or _content_id(messages))
-    return _dressed(Problem(name, messages, answer, "code", ("humaneval",)), source)
+    return dressed(Problem(name, messages, answer, "code", ("humaneval",)), source)
 
 
 def _check_code(answer: str, where: str) -> None:
@@ -191,6 +233,14 @@ def _answer(row: Mapping[str, Any], fields: FieldMapping, where: str) -> str:
     if not answer:
         raise ProblemsError(f"{where}: the answer is empty")
     return answer
+
+
+def _lenient_answer(row: Mapping[str, Any], fields: FieldMapping, where: str) -> str:
+    """The answer, or nothing where there is none."""
+    try:
+        return _answer(row, fields, where)
+    except ProblemsError:
+        return ""
 
 
 def _pattern(text: str, name: str) -> re.Pattern[str]:
@@ -286,5 +336,5 @@ def _reasoning_gym(source: SourceConfig, split: Split) -> list[Problem]:
         if held_out == (split == "heldout"):
             tags = ("reasoning_gym", str(source.path))
             problem = Problem(_content_id(messages), messages, json.dumps(entry), "reasoning_gym", tags)
-            found.setdefault(problem.id, _dressed(problem, source))
+            found.setdefault(problem.id, dressed(problem, source))
     return list(found.values())

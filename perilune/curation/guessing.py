@@ -1,0 +1,82 @@
+"""The guess filter (k1.5, section 2.1): what the model gets right without any reasoning is easy to hack.
+
+The paper lets a model guess, and drops a prompt if one of N = 8 guesses is right; its prompt is not published. Ours
+shows a few questions that are answered at once, so that a model of any size answers at once too, and takes as a guess
+only a finished answer: "34 + 27" names the value of 61 and guesses nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from perilune.curation.asking import Answer, Ask, rights
+from perilune.curation.fates import Dropped, Reason
+from perilune.rewards.answers import AnswerForm, find_answers
+from perilune.types import Message, Problem
+
+_SHOTS = (
+    ("How many moons does the Earth have?", "1"),
+    ("Is 15 an even number?", "no"),
+    ("How many legs does a snake have?", "0"),
+    ("What is 600 + 250?", "850"),
+    ("Is ice colder than steam?", "yes"),
+    ("Write 1 if Paris is in France and 0 if it is not.", "1"),
+    ("What is 5 - 5?", "0"),
+)
+"""Questions whose answers are plain, none of them a line of reasoning."""
+_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)?\.?\d+(?:/\d+)?")
+_NUMBER_ALONE = re.compile(rf"[$€£¥]?\s*({_NUMBER.pattern})\s*(?:%|[^\W\d]+(?: [^\W\d]+)?)?")
+
+NOT_GUESSED = frozenset({"code", "countdown"})
+"""Rewards of answers that are constructions, a program or an expression: to guess one is to solve the problem."""
+
+
+def guess_prompt(problem: Problem) -> Problem:
+    """The problem, asked so that the model answers at once.
+
+    Args:
+        problem: as it came, without the recipe's prompt template, which may ask for reasoning.
+    """
+    shown = tuple(
+        Message(role, text) for question, answer in _SHOTS for role, text in (("user", question), ("assistant", answer))
+    )
+    return Problem(problem.id, (*shown, *problem.messages), problem.answer, problem.reward)
+
+
+def guess_of(text: str, reference: str) -> str:
+    """The answer within a guess; "" if there is none.
+
+    The first line counts, what follows its last equals sign, without a full stop. Where the reference is a number, so
+    must the guess be, with a unit at most.
+    """
+    found = find_answers(text, "any")
+    line = found[0].text if found else text.strip().split("\n", 1)[0]
+    guess = line.rpartition("=")[2].strip().rstrip(".。!").strip()
+    if _NUMBER.fullmatch(reference.strip().lstrip("$")):
+        number = _NUMBER_ALONE.fullmatch(guess)
+        return number.group(1) if number else ""
+    return guess
+
+
+def stated_guess(form: AnswerForm) -> Callable[[Problem, str], str]:
+    """What a reward is given for a guess: the guess in the answer form of the recipe."""
+
+    def state(problem: Problem, text: str) -> str:
+        guess = guess_of(text, problem.answer)
+        if not guess:
+            return ""
+        return f"\\boxed{{{guess}}}" if form == "boxed" else f"Answer: {guess}"
+
+    return state
+
+
+def find_guessed(asks: Sequence[Ask], answers: dict[str, tuple[Answer, ...]]) -> list[Dropped]:
+    """The problems with a right guess among their answers."""
+    dropped = []
+    for ask in asks:
+        right = rights(answers[ask.problem.id])
+        if right:
+            detail = f"guessed {right} of {len(answers[ask.problem.id])} times without reasoning"
+            dropped.append(Dropped(ask.problem, Reason.GUESSABLE, detail))
+    return dropped
