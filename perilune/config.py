@@ -215,6 +215,13 @@ class SamplingConfig(Section):
     balance_tags: bool = False
     """Give every first tag the same total probability."""
 
+    @model_validator(mode="after")
+    def _bands_are_ordered(self) -> Self:
+        medium, hard = self.medium_difficulty, self.hard_difficulty
+        if medium is not None and (hard is None or medium > hard):
+            raise ValueError(f"medium_difficulty = {medium} needs a hard_difficulty that is not less, got {hard}")
+        return self
+
 
 class RLConfig(Section):
     """[rl]: online policy mirror descent with partial rollouts (k1.5, sections 2.3 and 2.6)."""

@@ -222,7 +222,7 @@ def differences(killed: Path, whole: Path) -> list[str]:
     for name, query in (("segments", SEGMENTS), ("groups", GROUPS), ("grades", GRADES)):
         if rows(killed, query) != rows(whole, query):
             found.append(name)
-    for path in (whole / "samples.jsonl", *(whole / "evaluations").glob("*.jsonl")):
+    for path in (whole / "samples.jsonl", whole / "draws.jsonl", *(whole / "evaluations").glob("*.jsonl")):
         if (killed / path.relative_to(whole)).read_bytes() != path.read_bytes():
             found.append(str(path.relative_to(whole)))
     return found

@@ -13,6 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Curriculum = Literal["none", "staged", "gradual"]
+Band = Literal["easy", "medium", "hard", "unknown"]
+
+BANDS: tuple[Band, ...] = ("easy", "medium", "hard")
+"""From easy to hard; a problem without a difficulty is in none of them."""
+UNKNOWN = -1
+"""Place of such a problem."""
+
+_SLACK = 1e-9
+"""1 - 0.3 and 0.7 are one difficulty, 0.1 x 30 and 3 one share."""
 
 
 def prioritized_probabilities(success_N: ArrayLike) -> NDArray[np.float64]:
@@ -33,6 +42,95 @@ def prioritized_probabilities(success_N: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
+def stratified_probabilities(
+    success_N: ArrayLike, allowed_N: ArrayLike, prioritized: bool, stratum_N: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """The probability of each problem at each draw, [N]; they sum to 1, and those not allowed have 0.
+
+    Every stratum in which a problem is allowed has the same total, whatever its count; within it, problems are
+    uniform or prioritised.
+
+    Args:
+        success_N: tracked success rates in [0, 1].
+        allowed_N: which problems may be drawn; at least one.
+        prioritized: by :func:`prioritized_probabilities`, else uniform.
+        stratum_N: number of each problem's stratum; by default all are in one.
+
+    Raises:
+        ValueError: a rate lies outside [0, 1], or no problem is allowed.
+    """
+    success, allowed = np.asarray(success_N, dtype=np.float64), np.asarray(allowed_N, dtype=np.bool_)
+    strata = np.zeros(success.shape, dtype=np.int64) if stratum_N is None else np.asarray(stratum_N, dtype=np.int64)
+    if not allowed.any():
+        raise ValueError("no problem is allowed")
+    present = np.unique(strata[allowed])
+    probabilities = np.zeros(success.shape, dtype=np.float64)
+    for stratum in present:
+        members = allowed & (strata == stratum)
+        inside = prioritized_probabilities(success[members]) if prioritized else 1.0 / members.sum()
+        probabilities[members] = inside / present.size
+    return probabilities
+
+
+def bands(difficulty_N: ArrayLike, medium_difficulty: float | None, hard_difficulty: float) -> NDArray[np.int64]:
+    """Place of each problem's band in :data:`BANDS`, [N]; :data:`UNKNOWN` where the difficulty is NaN.
+
+    Args:
+        difficulty_N: larger is harder.
+        medium_difficulty: least difficulty of the medium band; None: there is none, what is not hard is easy.
+        hard_difficulty: least difficulty of the hard band.
+    """
+    difficulty = np.asarray(difficulty_N, dtype=np.float64)
+    medium = hard_difficulty if medium_difficulty is None else medium_difficulty
+    place = (difficulty >= medium - _SLACK).astype(np.int64) + (difficulty >= hard_difficulty - _SLACK)
+    return np.where(np.isnan(difficulty), UNKNOWN, place).astype(np.int64)
+
+
+def band_mask(
+    band_N: ArrayLike, iteration: int, curriculum: Curriculum, curriculum_iteration: int
+) -> NDArray[np.bool_]:
+    """Which problems may be drawn in this iteration, by bands, [N] (section 2.3.4 and its ablation).
+
+    none: all. staged: all before ``curriculum_iteration``, from then on the hard band. gradual: the easy band first,
+    the medium one too from half of ``curriculum_iteration``, the hard one too from all of it. Where a band is empty,
+    the nearest one takes its place: staged draws the hardest that there are, gradual begins with the easiest. A
+    problem without a difficulty is always in.
+
+    Args:
+        band_N: of :func:`bands`.
+        iteration: counts from 0.
+        curriculum: which of the three.
+        curriculum_iteration: at least 1.
+    """
+    band = np.asarray(band_N, dtype=np.int64)
+    known = band[band != UNKNOWN]
+    stage = curriculum_stage(iteration, curriculum, curriculum_iteration)
+    if stage == "all" or known.size == 0:
+        return np.ones(band.shape, dtype=np.bool_)
+    if curriculum == "staged":
+        return np.asarray((band == UNKNOWN) | (band == known.max()), dtype=np.bool_)
+    return np.asarray(band <= max(BANDS.index(stage), int(known.min())), dtype=np.bool_)
+
+
+def curriculum_stage(
+    iteration: int, curriculum: Curriculum, curriculum_iteration: int
+) -> Literal["all", "easy", "medium", "hard"]:
+    """How far the curriculum is: all; hard, of staged: the hard ones alone; easy or medium, of gradual: up to these.
+
+    Args:
+        iteration: counts from 0.
+        curriculum: which of the three.
+        curriculum_iteration: at least 1.
+    """
+    if curriculum == "none":
+        return "all"
+    if curriculum == "staged":
+        return "all" if iteration < curriculum_iteration else "hard"
+    if iteration >= curriculum_iteration:
+        return "all"
+    return "easy" if 2 * iteration < curriculum_iteration else "medium"
+
+
 def curriculum_mask(
     difficulty_N: ArrayLike,
     iteration: int,
@@ -40,7 +138,7 @@ def curriculum_mask(
     curriculum_iteration: int,
     hard_share: float,
 ) -> NDArray[np.bool_]:
-    """Which problems may be drawn in this iteration, [N] (section 2.3.4 and its ablation).
+    """Which problems may be drawn in this iteration, by shares, [N] (section 2.3.4 and its ablation).
 
     none: all. staged: all before ``curriculum_iteration``, from then on the hardest ``hard_share``. gradual: at
     first all but the hardest ``hard_share``, which enter in order of difficulty at an even pace until
@@ -111,6 +209,27 @@ def updated_success(old: float, group_rate: float, decay: float) -> float:
     return (1.0 - decay) * old + decay * group_rate
 
 
+def faded_success(
+    success_N: ArrayLike, prior_N: ArrayLike, unseen_N: ArrayLike, half_life: float | None
+) -> NDArray[np.float64]:
+    """Tracked success rates that fade to their priors while a problem is not seen, [N].
+
+    What a rate differs from its prior by is halved in each ``half_life``, so that a problem once solved is tried
+    again: the policy may have lost it since.
+
+    Args:
+        success_N: rates as last observed, in [0, 1].
+        prior_N: what they fade to, in [0, 1].
+        unseen_N: iterations since they were observed, at least 0.
+        half_life: in iterations; None: they do not fade.
+    """
+    success, prior = np.asarray(success_N, dtype=np.float64), np.asarray(prior_N, dtype=np.float64)
+    if half_life is None:
+        return success
+    weight = 0.5 ** (np.asarray(unseen_N, dtype=np.float64) / half_life)
+    return np.asarray(weight * success + (1.0 - weight) * prior, dtype=np.float64)
+
+
 def _count_of(share: float, size: int) -> int:
     # The tolerance keeps 0.1 x 30 = 3.0000000000000004 from being rounded up to 4.
-    return min(size, max(1, math.ceil(share * size - 1e-9)))
+    return min(size, max(1, math.ceil(share * size - _SLACK)))

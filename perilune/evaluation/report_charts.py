@@ -75,10 +75,25 @@ def rl_figures(run: RunData) -> list[Figure]:
             "Responses that could not be graded; they are never trained on as wrong.",
             _curve(run, "grade_errors", "errors"),
         ),
+        *_drawn_figure(run),
         *_grading_figure(run),
         Figure("Rollout speed", "Generated tokens per second.", _curve(run, "tokens_per_second_rollout", "tokens/s")),
     ]
     return [figure for figure in found if figure.svg]
+
+
+def _drawn_figure(run: RunData) -> list[Figure]:
+    """What the iterations drew: by band where the recipe tells bands, else how hard on average."""
+    title = "Problems drawn"
+    if not any("drawn_easy" in row for row in run.iterations):
+        note = "Mean difficulty of the fresh problems of each iteration, on the scale of their source."
+        return [Figure(title, note, _curve(run, "drawn_difficulty", "difficulty", zero=False))]
+    rows = _thinned(run.iterations, _MOST_BARS)
+    names = {"easy": "drawn_easy", "medium": "drawn_medium", "hard": "drawn_hard", "no difficulty": "drawn_unknown"}
+    present = {name: key for name, key in names.items() if any(_value(row, key) for row in rows)}
+    layers = [Series(name, hue, _points(rows, key)) for hue, (name, key) in enumerate(present.items())]
+    note = "Fresh problems of each iteration, by band of difficulty; draws.jsonl says of each why it was drawn."
+    return [Figure(title, note, stacked_bars(title, layers))]
 
 
 def _grading_figure(run: RunData) -> list[Figure]:

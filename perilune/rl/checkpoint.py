@@ -36,8 +36,8 @@ class Progress:
     """Optimiser steps of a warm-up that is under way."""
     steps_done: tuple[str, ...] = ()
     """Stages and evaluations that are over."""
-    sampler: dict[str, float] = field(default_factory=dict)
-    """State of the problem sampler."""
+    sampler: dict[str, list[float]] = field(default_factory=dict)
+    """State of the problem sampler: success rate and iteration of each problem's last group."""
 
 
 def write_checkpoint(trainer: Trainer, folder: Path, name: str, progress: Progress, *, optimizer: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What a run has to tell, in the replay buffer's file: lines of its text files, and answers of unfinished evaluations.
 
-The text files (metrics.jsonl, samples.jsonl) are copies. An iteration's lines are committed in the transaction that
-commits the iteration, so that each is there exactly once, whenever the run was killed.
+The text files (metrics.jsonl, samples.jsonl, draws.jsonl) are copies. An iteration's lines are committed in the
+transaction that commits the iteration, so that each is there exactly once, whenever the run was killed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Journal:
 
     def rewind(self, iteration: int) -> None:
         """Take back what was told after so many iterations, and every answer of an unfinished evaluation."""
-        told = "(event IN ('iteration', 'sample') AND step >= ?) OR (event = 'evaluation' AND step > ?)"
+        told = "(event IN ('iteration', 'sample', 'draw') AND step >= ?) OR (event = 'evaluation' AND step > ?)"
         self._db.execute(f"DELETE FROM lines WHERE {told}", (iteration, iteration))
         self._db.execute("DELETE FROM answers")
 

@@ -9,7 +9,7 @@ commit                checkpoint and buffer agree on the next iteration
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from perilune.config import RLConfig
@@ -19,7 +19,7 @@ from perilune.rl.buffer import Tally
 from perilune.rl.checkpoint import Progress
 from perilune.rl.commit import Ledger
 from perilune.rl.rollout import Decode, OnProgress, Render, RolloutResult, fresh_group, roll_out
-from perilune.rl.sampler import ProblemSampler
+from perilune.rl.sampler import Draw, ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
 from perilune.rl.skipped import saving_skipped
 from perilune.rl.timing import Clock
@@ -71,6 +71,8 @@ class Iteration:
     """What the rollout phase has made, before an interruption too."""
     seconds: dict[str, float]
     """Per phase, in this process."""
+    draws: tuple[Draw, ...] = ()
+    """The fresh problems, and why each was drawn."""
 
 
 def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
@@ -82,10 +84,10 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
 
         with clock.phase("rollout"), parts.workers.serving(parts.trainer) as engine:
             _discard_stale(parts, config, number)
-            groups = [*buffer.open_groups(), *_draw(parts, config, number)]
+            draws = _draw(parts, config, number)
             rollout = roll_out(
                 engine,
-                groups,
+                buffer.open_groups(),
                 config,
                 iteration=number,
                 buffer=buffer,
@@ -115,6 +117,7 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
             discarded=buffer.count_closed("discarded", number),
             generated=buffer.tally(number),
             seconds=clock.seconds,
+            draws=draws,
         )
         with clock.phase("save"):
             parts.ledger.commit(name, progress, lambda done=done: _close(parts, done))  # type: ignore[misc]
@@ -142,18 +145,20 @@ def _discard_stale(parts: Parts, config: RLConfig, number: int) -> None:
     parts.ledger.buffer.close_groups(stale, "discarded", number)
 
 
-def _draw(parts: Parts, config: RLConfig, number: int) -> list[Group]:
-    """Fresh groups for this iteration, kept in the buffer; none if it has drawn before it was interrupted."""
-    if parts.ledger.buffer.drawn(number):
-        return []
-    busy = {group.problem.id for group in parts.ledger.buffer.open_groups()}
-    problems = parts.sampler.draw(number, config.problems_per_iteration, busy)
-    groups = [
-        fresh_group(problem, number, place, config.group_size, parts.render, parts.seed)
-        for place, problem in enumerate(problems)
-    ]
-    parts.ledger.buffer.add(groups)
-    return groups
+def _draw(parts: Parts, config: RLConfig, number: int) -> tuple[Draw, ...]:
+    """Put this iteration's fresh groups into the buffer, unless it has drawn before it was interrupted."""
+    buffer, sampler = parts.ledger.buffer, parts.sampler
+    if not buffer.drawn(number):
+        busy = {group.problem.id for group in buffer.open_groups()}
+        draws = sampler.draw(number, config.problems_per_iteration, busy)
+        # Before the groups: where those are, after a kill too, it is known why.
+        buffer.set("draws", [asdict(draw) for draw in draws])
+        buffer.add(
+            fresh_group(sampler[draw.problem], number, place, config.group_size, parts.render, parts.seed)
+            for place, draw in enumerate(draws)
+        )
+    kept = (Draw(**row) for row in buffer.get("draws", []))
+    return tuple(draw for draw in kept if draw.iteration == number)
 
 
 def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig, number: int) -> UpdateMetrics | None:
@@ -183,7 +188,7 @@ def _write_checkpoint(parts: Parts, number: int, complete: Sequence[Group]) -> t
     for group in complete:
         graded = [t.grade.verdict for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR]
         if graded:
-            parts.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded))
+            parts.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded), number)
     progress = replace(parts.ledger.progress, iteration=number + 1, sampler=parts.sampler.state())
     name = f"iteration-{number + 1:05d}"
     parts.ledger.write(parts.trainer, name, progress)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
+from perilune.algorithm.sampling import BANDS
 from perilune.rl.loop import Iteration
 from perilune.rl.rollout import RolloutResult
+from perilune.rl.sampler import Draw
 from perilune.types import Sample, Stop, Trajectory, Verdict
 
 
@@ -34,7 +37,7 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
         "rollout_tokens": float(done.generated.tokens),
         "tokens_per_second_rollout": done.rollout.tokens / max(done.seconds["rollout"], 1e-9),
     }
-    metrics |= _grading(done.rollout)
+    metrics |= _grading(done.rollout) | _drawn(done.draws)
     metrics |= {f"seconds_{phase}": seconds for phase, seconds in done.seconds.items()}
     metrics |= _stop_shares(finished) | _version_shares(done.samples)
     if done.update is not None:
@@ -55,6 +58,25 @@ def _grading(rollout: RolloutResult) -> dict[str, float]:
     """How much was graded, and which share of that passed while responses were still being generated."""
     work, waited = rollout.grading_seconds, rollout.grade_wait_seconds
     return {"grading_seconds": work, "grading_overlap": max(0.0, 1 - waited / work) if work > 0 else math.nan}
+
+
+def tags_drawn(draws: Sequence[Draw]) -> dict[str, float]:
+    """How many of the fresh problems have each first tag; 'untagged' are those without."""
+    return {tag: float(count) for tag, count in sorted(Counter(draw.tag or "untagged" for draw in draws).items())}
+
+
+def _drawn(draws: Sequence[Draw]) -> dict[str, float]:
+    """What the fresh problems are like; their bands only where the recipe tells any."""
+    if not draws:
+        return {}
+    banded = [draw.band for draw in draws if draw.band is not None]
+    counts = {f"drawn_{band}": float(banded.count(band)) for band in (*BANDS, "unknown")} if banded else {}
+    return counts | {
+        "drawn_difficulty": _mean([draw.difficulty for draw in draws if draw.difficulty is not None]),
+        "drawn_success": _mean([draw.success for draw in draws]),
+        "drawn_tags": float(len({draw.tag for draw in draws})),
+        "pool_allowed": draws[0].allowed,
+    }
 
 
 def multi_version_count(samples: Sequence[Sample]) -> int:

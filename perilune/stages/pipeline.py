@@ -20,7 +20,7 @@ from perilune.rl.checkpoint import write_folder
 from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
 from perilune.stages.evaluate import measure
-from perilune.stages.rl import SAMPLES_FILE, reinforce
+from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.run_folder import RunFolder, changes_of, check_run, open_run
 from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
@@ -87,7 +87,8 @@ def _open_log(run: RunFolder, recipe: Recipe) -> MetricsLog:
     """The run's text files, as its journal has them, open for more."""
     journal, logging = run.ledger.journal, recipe.logging
     missing = restore_lines(run.path / METRICS_FILE, journal.lines(METRICS_FILE))
-    restore_lines(run.path / SAMPLES_FILE, journal.lines(SAMPLES_FILE))
+    for file in (SAMPLES_FILE, DRAWS_FILE):
+        restore_lines(run.path / file, journal.lines(file))
     log = MetricsLog(run.path, logging.tensorboard, logging.wandb, recipe.name)
     for event in map(json.loads, missing):
         log.mirror(event["event"], event["step"], event)

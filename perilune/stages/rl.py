@@ -1,21 +1,23 @@
-"""The RL stage: the loop, watched: metrics, sample responses, alarms, evaluations when due."""
+"""The RL stage: the loop, watched: metrics, draws, sample responses, alarms, evaluations when due."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from perilune.evaluation.jsonl import append_lines, json_line
 from perilune.evaluation.metrics import METRICS_FILE, event_line
 from perilune.rl.loop import Iteration, Parts, iterate
-from perilune.rl.measurements import iteration_metrics
+from perilune.rl.measurements import iteration_metrics, tags_drawn
 from perilune.rl.sampler import ProblemSampler
 from perilune.stages.evaluate import measure
 from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import Group, StepMetrics, Trajectory, Verdict
 
 SAMPLES_FILE = "samples.jsonl"
+DRAWS_FILE = "draws.jsonl"
 
 
 def reinforce(session: Session) -> None:
@@ -57,26 +59,33 @@ class _Telling:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._metrics: dict[str, float] = {}
+        self._told: dict[str, Any] = {}
         self._line = ""
         self._samples: list[str] = []
+        self._draws: list[str] = []
 
     def commit(self, done: Iteration) -> None:
         """Within the transaction."""
         self._metrics = iteration_metrics(done)
-        self._line = event_line("iteration", done.number, self._metrics)
+        self._told = {**self._metrics, "drawn_by_tag": tags_drawn(done.draws)}
+        self._line = event_line("iteration", done.number, self._told)
         self._samples = list(_sample_lines(self._session, done))
+        self._draws = [json_line(asdict(draw)) for draw in done.draws]
         journal = self._session.run.ledger.journal
         journal.add(METRICS_FILE, "iteration", done.number, self._line)
         for sample in self._samples:
             journal.add(SAMPLES_FILE, "sample", done.number, sample)
+        for draw in self._draws:
+            journal.add(DRAWS_FILE, "draw", done.number, draw)
 
     def show(self, done: Iteration) -> None:
         """After it."""
         session, metrics = self._session, self._metrics
         for phase, seconds in done.seconds.items():
             session.clock.seconds[phase] = session.clock.seconds.get(phase, 0.0) + seconds
-        session.log.append(self._line, "iteration", done.number, metrics)
+        session.log.append(self._line, "iteration", done.number, self._told)
         append_lines(session.run.path / SAMPLES_FILE, self._samples)
+        append_lines(session.run.path / DRAWS_FILE, self._draws)
         session.display.iteration(done.number + 1, session.recipe.rl.iterations, metrics)
         _warn_of_errors(session, done)
         limit, mismatch = session.recipe.logging.mismatch_alarm, metrics.get("mismatch_mean", math.nan)

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from perilune.algorithm.sampling import curriculum_mask, draw, prioritized_probabilities, updated_success
+from perilune.algorithm.sampling import (
+    band_mask,
+    bands,
+    curriculum_mask,
+    curriculum_stage,
+    draw,
+    faded_success,
+    prioritized_probabilities,
+    stratified_probabilities,
+    updated_success,
+)
 
 
 def test_probabilities_are_proportional_to_the_failure_rate():
@@ -52,6 +62,62 @@ def test_problems_without_a_difficulty_are_always_in():
     assert curriculum_mask([nan, 1, 2], 9, "staged", 1, 0.5).tolist() == [True, False, True]
     assert curriculum_mask([nan, 1, 2], 0, "gradual", 9, 0.5).tolist() == [True, True, False]
     assert curriculum_mask([nan, nan], 9, "staged", 1, 0.5).all()
+
+
+def test_bands_begin_at_their_difficulty_despite_rounding():
+    # 1 - 0.3 is a little less than 0.7 in floating point, and 0.1 + 0.2 a little more than 0.3.
+    difficulty = [0.1, 0.1 + 0.2, 0.5, 1 - 0.3, 0.9, float("nan")]
+    assert bands(difficulty, 0.3, 0.7).tolist() == [0, 1, 1, 2, 2, -1]
+    assert bands(difficulty, None, 0.7).tolist() == [0, 0, 0, 2, 2, -1]
+    assert bands(difficulty, 0.7, 0.7).tolist() == [0, 0, 0, 2, 2, -1]
+
+
+def test_staged_by_bands_is_all_first_then_the_hard_band():
+    band = [0, 1, 2, 2, -1]
+    assert band_mask(band, 3, "staged", 4).all()
+    assert band_mask(band, 4, "staged", 4).tolist() == [False, False, True, True, True]
+    assert band_mask(band, 99, "none", 4).all()
+
+
+def test_gradual_by_bands_lets_medium_in_at_half_and_hard_at_the_end():
+    band = [0, 1, 2, -1]
+    admitted = [band_mask(band, i, "gradual", 5).tolist() for i in range(6)]
+    easy, medium, all_of_them = [True, False, False, True], [True, True, False, True], [True] * 4
+    # Half of 5 is 2.5: medium enters at 3.
+    assert admitted == [easy, easy, easy, medium, medium, all_of_them]
+
+
+def test_an_empty_band_is_replaced_by_the_nearest():
+    assert band_mask([0, 1, 1], 9, "staged", 1).tolist() == [False, True, True]
+    assert band_mask([1, 2, 1], 0, "gradual", 9).tolist() == [True, False, True]
+    assert band_mask([2, 2, -1], 0, "gradual", 9).all()
+    assert band_mask([-1, -1], 9, "staged", 1).all()
+
+
+def test_stages_of_the_curriculum():
+    assert [curriculum_stage(i, "staged", 2) for i in range(4)] == ["all", "all", "hard", "hard"]
+    assert [curriculum_stage(i, "gradual", 2) for i in range(4)] == ["easy", "medium", "all", "all"]
+    assert curriculum_stage(5, "none", 2) == "all"
+
+
+def test_every_stratum_has_the_same_total():
+    # Stratum 0: failure rates 0.5 and 0.25; stratum 1: 1; stratum 2 is not allowed; stratum 3: solved, so uniform.
+    success = [0.5, 0.75, 0.0, 0.5, 1.0, 1.0, 0.0]
+    allowed = [True, True, True, False, True, True, False]
+    strata = [0, 0, 1, 2, 3, 3, 3]
+    expected = [2 / 9, 1 / 9, 1 / 3, 0, 1 / 6, 1 / 6, 0]
+    assert stratified_probabilities(success, allowed, True, strata) == pytest.approx(expected)
+    uniform = [1 / 6, 1 / 6, 1 / 3, 0, 1 / 6, 1 / 6, 0]
+    assert stratified_probabilities(success, allowed, False, strata) == pytest.approx(uniform)
+
+
+def test_without_strata_all_that_is_allowed_is_one():
+    # Failure rates 0.5, 0.25 and 1 of the allowed ones.
+    found = stratified_probabilities([0.5, 0.75, 0.0, 0.0], [True, True, True, False], True)
+    assert found == pytest.approx([2 / 7, 1 / 7, 4 / 7, 0])
+    assert stratified_probabilities([0.5, 1.0], [True, True], False).tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="no problem is allowed"):
+        stratified_probabilities([0.5], [False], True)
 
 
 def test_unknown_curriculum_is_refused():
@@ -106,3 +172,10 @@ def test_updated_success_is_a_moving_average():
     assert updated_success(0.5, 1.0, 0.5) == 0.75
     assert updated_success(0.5, 1.0, 0.0) == 0.5
     assert updated_success(0.5, 0.25, 1.0) == 0.25
+
+
+def test_a_rate_fades_to_its_prior():
+    # Half of the distance is left after 3 iterations, a quarter after 6.
+    faded = faded_success([1.0, 1.0, 1.0, 0.0], [0.5, 0.5, 0.25, 0.5], [0, 3, 6, 6], 3.0)
+    assert faded == pytest.approx([1.0, 0.75, 0.4375, 0.375])
+    assert faded_success([1.0, 0.2], [0.5, 0.5], [9, 9], None).tolist() == [1.0, 0.2]

@@ -52,6 +52,22 @@ def test_iterations_are_counted_from_one_and_values_are_those_of_the_file(tmp_pa
     assert hover(figure.svg)["rows"][0]["values"] == ["0.25", "0.5"]
 
 
+def test_draws_are_shown_by_band_or_else_by_difficulty(tmp_path):
+    with MetricsLog(tmp_path / "bands") as log:
+        log.write("iteration", 0, {"drawn_easy": 6.0, "drawn_medium": 2.0, "drawn_hard": 0.0, "drawn_difficulty": 1.5})
+        log.write("iteration", 1, {"drawn_easy": 0.0, "drawn_medium": 3.0, "drawn_hard": 5.0, "drawn_difficulty": 2.5})
+    (figure,) = rl_figures(read_run(tmp_path / "bands"))
+    rows = [(row["name"], row["values"]) for row in hover(figure.svg)["rows"]]
+    assert (figure.title, rows) == (
+        "Problems drawn",
+        [("easy", ["6", "0"]), ("medium", ["2", "3"]), ("hard", ["0", "5"])],
+    )
+    with MetricsLog(tmp_path / "none") as log:
+        log.write("iteration", 0, {"drawn_difficulty": 1.5})
+    (figure,) = rl_figures(read_run(tmp_path / "none"))
+    assert hover(figure.svg)["rows"][0]["values"] == ["1.5"]
+
+
 def test_phases_of_any_name_are_in_the_bars(tmp_path):
     with MetricsLog(tmp_path) as log:
         log.write("iteration", 0, {"seconds_own": 1.0, "seconds_train": 2.0, "seconds_grade_wait": 3.0})

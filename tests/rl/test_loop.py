@@ -212,6 +212,11 @@ def test_an_interrupted_rollout_goes_on_where_it_was(lab: Lab, short_config: RLC
     assert sorted(found) == sorted(uninterrupted)
     assert [g.id for g in done.complete] == [g.id for g in whole[3].complete]
     assert [s.advantage for s in done.samples] == [s.advantage for s in whole[3].samples]
+    # What was drawn was drawn once, and the reasons are those of then.
+    assert done.draws == whole[3].draws
+    assert [(draw.problem, draw.iteration) for draw in done.draws] == [
+        (group.problem.id, 3) for group in third.ledger.buffer.open_groups() if group.born == 3
+    ]
     assert third.trainer.version == 2
 
 

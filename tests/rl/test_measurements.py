@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from perilune.rl.buffer import Tally
 from perilune.rl.loop import Iteration
-from perilune.rl.measurements import iteration_metrics, multi_version_count
+from perilune.rl.measurements import iteration_metrics, multi_version_count, tags_drawn
 from perilune.rl.rollout import RolloutResult
+from perilune.rl.sampler import Draw
 from perilune.rl.samples import RewardedGroup
 from perilune.types import Grade, Group, Message, Problem, Sample, Segment, Stop, Trajectory, UpdateMetrics, Verdict
 
@@ -82,3 +84,32 @@ def test_an_iteration_that_trained_nothing_has_no_figures_of_an_update() -> None
     assert metrics["trajectories_trained"] == 0
     assert metrics["tokens_per_second_rollout"] == 5.0
     assert math.isnan(metrics["grading_overlap"])
+    assert not any(key.startswith("drawn") for key in metrics)
+
+
+def drawing(*draws: Draw) -> Iteration:
+    return Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, Tally(2, 20, 0), {"rollout": 4.0}, draws)
+
+
+DRAW = Draw(0, "p", "algebra", "easy", 1.0, 0.5, 0.1, 0.75, "all", "uniform")
+
+
+def test_what_was_drawn() -> None:
+    draws = (
+        DRAW,
+        replace(DRAW, band="hard", difficulty=4.0, success=0.0, tag="geometry"),
+        replace(DRAW, band="hard", difficulty=4.0, success=0.25),
+        replace(DRAW, band="unknown", difficulty=None, success=0.25, tag=""),
+    )
+    metrics = iteration_metrics(drawing(*draws))
+    names = ("drawn_easy", "drawn_medium", "drawn_hard", "drawn_unknown")
+    assert [metrics[name] for name in names] == [1, 0, 2, 1]
+    assert (metrics["drawn_difficulty"], metrics["drawn_success"]) == (3.0, 0.25)
+    assert (metrics["drawn_tags"], metrics["pool_allowed"]) == (3, 0.75)
+    assert tags_drawn(draws) == {"algebra": 2, "geometry": 1, "untagged": 1}
+
+
+def test_without_bands_none_are_counted() -> None:
+    metrics = iteration_metrics(drawing(replace(DRAW, band=None, difficulty=None)))
+    assert "drawn_easy" not in metrics
+    assert math.isnan(metrics["drawn_difficulty"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from perilune.config import SamplingConfig
 from perilune.errors import ProblemsError
-from perilune.rl.sampler import ProblemSampler
+from perilune.rl.sampler import Draw, ProblemSampler
 from perilune.types import Message, Problem
 
 
@@ -21,8 +22,13 @@ def sampler(count: int = 20, seed: int = 0, **settings: object) -> ProblemSample
     return ProblemSampler(problems(count), SamplingConfig.model_validate(settings), seed)
 
 
-def ids(drawn: list[Problem]) -> list[str]:
-    return [problem.id for problem in drawn]
+def tagged(*tags: str, **settings: object) -> ProblemSampler:
+    pool = [replace(problem, tags=(tag,) if tag else ()) for problem, tag in zip(problems(99), tags, strict=False)]
+    return ProblemSampler(pool, SamplingConfig.model_validate(settings), 0)
+
+
+def ids(drawn: list[Draw]) -> list[str]:
+    return [draw.problem for draw in drawn]
 
 
 def test_a_draw_depends_on_seed_and_iteration_alone() -> None:
@@ -41,30 +47,30 @@ def test_a_draw_repeats_no_problem_while_others_remain() -> None:
 def test_prioritized_leaves_solved_problems_out() -> None:
     chosen = sampler(10, decay=1.0)
     for n in range(7):
-        chosen.observe(f"p{n}", 1.0)
+        chosen.observe(f"p{n}", 1.0, 0)
     for iteration in range(30):
         assert set(ids(chosen.draw(iteration, 3))) == {"p7", "p8", "p9"}
 
 
 def test_prioritized_draws_in_proportion_to_failure() -> None:
     chosen = sampler(2, decay=1.0)
-    chosen.observe("p0", 0.75)
-    chosen.observe("p1", 0.25)
-    counts = Counter(chosen.draw(iteration, 1)[0].id for iteration in range(2000))
+    chosen.observe("p0", 0.75, 0)
+    chosen.observe("p1", 0.25, 0)
+    counts = Counter(chosen.draw(iteration, 1)[0].problem for iteration in range(2000))
     # Weights 0.25 and 0.75: expected 1500, standard deviation below 20.
     assert abs(counts["p1"] - 1500) < 100
 
 
 def test_uniform_does_not_look_at_success() -> None:
     chosen = sampler(4, strategy="uniform", decay=1.0)
-    chosen.observe("p0", 1.0)
+    chosen.observe("p0", 1.0, 0)
     assert any("p0" in ids(chosen.draw(iteration, 1)) for iteration in range(40))
 
 
 def test_where_all_are_solved_it_goes_on() -> None:
     chosen = sampler(3, decay=1.0)
     for n in range(3):
-        chosen.observe(f"p{n}", 1.0)
+        chosen.observe(f"p{n}", 1.0, 0)
     assert sorted(ids(chosen.draw(0, 3))) == ["p0", "p1", "p2"]
 
 
@@ -86,23 +92,130 @@ def test_the_curriculum_limits_the_draw() -> None:
 
 def test_success_is_a_moving_average() -> None:
     chosen = sampler(3, prior_success=0.5, decay=0.25)
-    chosen.observe("p1", 1.0)
-    chosen.observe("p1", 0.0)
-    chosen.observe("someone else's", 1.0)
+    chosen.observe("p1", 1.0, 2)
+    chosen.observe("p1", 0.0, 7)
+    chosen.observe("someone else's", 1.0, 7)
     # 0.5 → 0.625 → 0.46875
-    assert chosen.state() == {"p1": 0.46875}
+    assert chosen.state() == {"p1": [0.46875, 7]}
+
+
+def test_success_that_is_not_seen_fades_to_its_prior() -> None:
+    chosen = sampler(3, strategy="uniform", prior_success=0.5, decay=1.0, half_life=2.0)
+    chosen.observe("p1", 1.0, 4)
+
+    def tracked(iteration: int) -> float:
+        return {draw.problem: draw.success for draw in chosen.draw(iteration, 3)}["p1"]
+
+    # 0.5 of the distance is left after 2 iterations, a quarter after 4.
+    assert [tracked(iteration) for iteration in (4, 6, 8)] == [1.0, 0.75, 0.625]
+    # A new group is averaged with what has faded.
+    half = sampler(3, prior_success=0.5, decay=0.5, half_life=2.0)
+    half.observe("p1", 1.0, 0)
+    half.observe("p1", 0.0, 2)
+    # 0.75, faded to 0.625, then halved
+    assert half.state() == {"p1": [0.3125, 2]}
+
+
+def test_a_solved_problem_is_tried_again_once_it_has_faded() -> None:
+    chosen, firm = sampler(2, decay=1.0, half_life=3.0), sampler(2, decay=1.0)
+    for one in (chosen, firm):
+        one.observe("p0", 1.0, 0)
+    assert not any("p0" in ids(firm.draw(iteration, 1)) for iteration in range(60))
+    # From far away the two are equals again.
+    counts = Counter(chosen.draw(iteration, 1)[0].problem for iteration in range(100, 1100))
+    assert abs(counts["p0"] - 500) < 70
+
+
+def test_the_prior_is_the_pass_rate_that_was_measured() -> None:
+    pool = [replace(problem, pass_rate=rate) for problem, rate in zip(problems(3), (0.25, None, 1.0), strict=True)]
+    chosen = ProblemSampler(pool, SamplingConfig(prior_success=0.5), 0)
+    found = {draw.problem: (draw.success, draw.probability) for draw in chosen.draw(0, 2)}
+    # Failure rates 0.75, 0.5 and 0: what was always solved is not drawn.
+    assert found == {"p0": (0.25, pytest.approx(0.6)), "p1": (0.5, pytest.approx(0.4))}
+    chosen.observe("p0", 1.0, 0)
+    assert chosen.state() == {"p0": [0.625, 0]}
+
+
+def test_tags_have_the_same_share_whatever_their_count() -> None:
+    chosen = tagged(*["algebra"] * 8, "geometry", "", strategy="uniform", balance_tags=True)
+    counts = Counter(chosen.draw(iteration, 1)[0].tag for iteration in range(1500))
+    # 500 each, standard deviation below 19.
+    assert all(abs(counts[tag] - 500) < 80 for tag in ("algebra", "geometry", ""))
+    (one,) = [draw for draw in chosen.draw(0, 10) if draw.tag == "geometry"]
+    assert (one.probability, one.strategy) == (pytest.approx(1 / 3), "uniform, by tag")
+
+
+def test_bands_lead_the_curriculum() -> None:
+    bands = {"medium_difficulty": 4.0, "hard_difficulty": 7.0}
+    staged = sampler(10, curriculum="staged", curriculum_iteration=3, **bands)
+    assert {name for i in range(3, 30) for name in ids(staged.draw(i, 2))} == {"p7", "p8", "p9"}
+    gradual = sampler(10, curriculum="gradual", curriculum_iteration=4, **bands)
+    found = [
+        {
+            draw.band
+            for seed in range(20)
+            for draw in sampler(10, seed, curriculum="gradual", curriculum_iteration=4, **bands).draw(i, 4)
+        }
+        for i in range(5)
+    ]
+    assert found == [{"easy"}] * 2 + [{"easy", "medium"}] * 2 + [{"easy", "medium", "hard"}]
+    assert [gradual.draw(i, 1)[0].stage for i in range(5)] == ["easy", "easy", "medium", "medium", "all"]
+
+
+def test_a_draw_says_why() -> None:
+    chosen = sampler(4, decay=1.0, curriculum="staged", curriculum_iteration=5, hard_difficulty=2.0)
+    chosen.observe("p3", 0.75, 0)
+    drawn = {draw.problem: draw for draw in chosen.draw(6, 2)}
+    # Of p2 and p3 alone; failure rates 0.5 and 0.25.
+    assert drawn["p3"] == Draw(
+        iteration=6,
+        problem="p3",
+        tag="",
+        band="hard",
+        difficulty=3.0,
+        success=0.75,
+        probability=pytest.approx(1 / 3),
+        allowed=0.5,
+        stage="hard",
+        strategy="prioritized",
+    )
+    assert drawn["p2"].probability == pytest.approx(2 / 3)
+    (alone,) = chosen.draw(6, 1, {"p2"})
+    assert (alone.problem, alone.probability) == ("p3", 1.0)
+    (again,) = chosen.draw(6, 1, {"p2", "p3"})
+    assert (again.band, again.strategy) == ("hard", "prioritized, under way")
+    assert sampler(4).draw(0, 1)[0].band is None
+
+
+def test_problems_without_a_difficulty_are_in_no_band() -> None:
+    pool = [*problems(3), replace(problems(1)[0], id="bare", difficulty=None)]
+    chosen = ProblemSampler(pool, SamplingConfig(curriculum="staged", curriculum_iteration=1, hard_difficulty=2.0), 0)
+    assert {(draw.problem, draw.band) for draw in chosen.draw(1, 2)} == {("p2", "hard"), ("bare", "unknown")}
+
+
+def test_medium_without_hard_is_refused() -> None:
+    for hard in (None, 1.0):
+        with pytest.raises(ValueError, match=r"medium_difficulty = 2\.0 needs a hard_difficulty that is not less"):
+            SamplingConfig(medium_difficulty=2.0, hard_difficulty=hard)
+
+
+def test_a_state_of_bare_rates_is_read_too() -> None:
+    chosen = sampler(3)
+    chosen.restore({"p1": 0.25, "gone": 0.5})
+    assert chosen.state() == {"p1": [0.25, 0]}
 
 
 def test_its_state_survives_json_and_forgets_what_is_gone() -> None:
-    chosen = sampler(10, decay=0.3)
+    settings = {"decay": 0.3, "half_life": 1.7}
+    chosen = sampler(10, **settings)
     for n in range(5):
-        chosen.observe(f"p{n}", n / 7)
+        chosen.observe(f"p{n}", n / 7, n)
     state = json.loads(json.dumps(chosen.state()))
-    restored = sampler(10, decay=0.3)
+    restored = sampler(10, **settings)
     restored.restore(state)
     assert restored.state() == chosen.state()
-    assert [ids(restored.draw(i, 4)) for i in range(5)] == [ids(chosen.draw(i, 4)) for i in range(5)]
-    fewer = sampler(2, decay=0.3)
+    assert [restored.draw(i, 4) for i in range(5)] == [chosen.draw(i, 4) for i in range(5)]
+    fewer = sampler(2)
     fewer.restore(state)
     assert set(fewer.state()) == {"p0", "p1"}
 

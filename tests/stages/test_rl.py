@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from perilune.evaluation.metrics import read_metrics
 
@@ -52,3 +56,32 @@ def test_gradings_that_hang_are_errors_that_are_counted_and_shown(tiny_recipe: P
             assert f"{count} responses are left out of training" in errors
     assert "gave no grade within 0.5 s; a new one takes its place" in errors
     assert "again: the grading worker gave no grade within 0.5 s" in errors
+
+
+BANDS = ("rl.sampling.curriculum=staged", "rl.sampling.curriculum_iteration=1", "rl.sampling.hard_difficulty=2.0")
+
+
+def told_of_draws(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "draws.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_what_was_drawn_and_why_is_told(tiny_recipe: Path) -> None:
+    folder = tiny_recipe.parent / "runs" / "tiny"
+    status, errors = perilune("run", tiny_recipe, "--quiet", *(word for text in BANDS for word in ("--set", text)))
+    assert (status, errors) == (0, "")
+    draws = told_of_draws(folder)
+    with sqlite3.connect(folder / "buffer.sqlite") as db:
+        groups = [(born, json.loads(p)) for born, p in db.execute("SELECT born, problem FROM groups ORDER BY number")]
+    db.close()
+    # Line by line what the loop has in its buffer.
+    assert [(draw["iteration"], draw["problem"]) for draw in draws] == [(born, p["id"]) for born, p in groups]
+    assert [(draw["difficulty"], draw["tag"]) for draw in draws] == [(p["difficulty"], p["tags"][0]) for _, p in groups]
+    assert [draw["stage"] for draw in draws] == ["all", "all", "hard", "hard"]
+    assert [draw["band"] for draw in draws if draw["iteration"] == 1] == ["hard"] * 2
+    # Six problems never tried: one in six each.
+    assert [draw["probability"] for draw in draws if draw["iteration"] == 0] == [pytest.approx(1 / 6)] * 2
+    first, second = (event for event in read_metrics(folder) if event["event"] == "iteration")
+    assert (first["pool_allowed"], second["drawn_hard"], second["drawn_easy"]) == (1.0, 2, 0)
+    assert second["drawn_by_tag"] == {"arithmetic": 2}
+    assert second["pool_allowed"] == draws[-1]["allowed"] < 1
+    assert "Problems drawn" in (folder / "report.html").read_text(encoding="utf-8")
