@@ -78,6 +78,13 @@ def _one_stage(options: argparse.Namespace) -> int:
     return _pipeline(options, recipe.model_copy(update={"stages": (options.stage,)}))
 
 
+def _prepare(options: argparse.Namespace) -> int:
+    """A run of one stage that trains nothing, so the model is not measured."""
+    recipe = _recipe(options)
+    evaluation = recipe.evaluation.model_copy(update={"base": False})
+    return _pipeline(options, recipe.model_copy(update={"stages": (options.stage,), "evaluation": evaluation}))
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     """A run without stages: the model is measured and reported, that is all."""
     recipe = _recipe(options)
@@ -214,6 +221,14 @@ def _parser() -> argparse.ArgumentParser:
 def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run every stage of a recipe, measuring the model before and after each")
     run.set_defaults(command=_run)
+    preparing = (
+        ("curate", "a pile of problems becomes a prompt set: coverage, difficulty, evaluability"),
+        ("warmup", "the model writes and verifies its own warm-up set"),
+    )
+    for stage, meaning in preparing:
+        one = commands.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
+        one.set_defaults(command=_prepare, stage=stage)
+        _add_run_options(one)
     for stage, meaning in (("sft", "the long-CoT warm-up"), ("rl", "reinforcement learning")):
         one = commands.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
         one.set_defaults(command=_one_stage, stage=stage)

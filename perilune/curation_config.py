@@ -78,8 +78,8 @@ class GuessConfig(Section):
     """N: guesses per problem; one right guess is enough to drop it (k1.5: 8)."""
     temperature: PositiveFloat = 1.0
     """Sampling temperature of the guesses."""
-    max_response_tokens: PositiveInt = 10
-    """Maximum length of a guess."""
+    max_response_tokens: PositiveInt = 8
+    """Maximum length of a guess; what goes on longer is no guess."""
 
 
 class DifficultyConfig(Section):

@@ -1,8 +1,10 @@
 """The guess filter (k1.5, section 2.1): what the model gets right without any reasoning is easy to hack.
 
 The paper lets a model guess, and drops a prompt if one of N = 8 guesses is right; its prompt is not published. Ours
-shows a few questions that are answered at once, so that a model of any size answers at once too, and takes as a guess
-only a finished answer: "34 + 27" names the value of 61 and guesses nothing.
+shows questions that are answered at once, so that a model of any size answers at once too. Their answers are the
+commonest of the reference's kind (0 and 1 for a number, yes and no for a verdict): a guesser tries these first, and
+so does the model after such a start. Only a finished answer is a guess: "34 + 27" has the value of 61 and guesses
+nothing.
 """
 
 from __future__ import annotations
@@ -15,16 +17,36 @@ from perilune.curation.fates import Dropped, Reason
 from perilune.rewards.answers import AnswerForm, find_answers
 from perilune.types import Message, Problem
 
-_SHOTS = (
+_NUMBERS = (
     ("How many moons does the Earth have?", "1"),
-    ("Is 15 an even number?", "no"),
     ("How many legs does a snake have?", "0"),
-    ("What is 600 + 250?", "850"),
-    ("Is ice colder than steam?", "yes"),
     ("Write 1 if Paris is in France and 0 if it is not.", "1"),
     ("What is 5 - 5?", "0"),
+    ("What is the remainder when 7 is divided by 3?", "1"),
+    ("A lamp is off (0). Its switch is pressed twice. Give its state.", "0"),
+    ("Let b be 1 if 9 is more than 12 and 0 otherwise. What is b?", "0"),
+    ("How many of the numbers 3, 8 and 9 are even?", "1"),
+    ("Give 1 if a square has five corners, else 0.", "0"),
+    ("How many noses does a dog have?", "1"),
+    ("What is the remainder when 30 is divided by 5?", "0"),
 )
-"""Questions whose answers are plain, none of them a line of reasoning."""
+_VERDICTS = (
+    ("Is ice colder than steam?", "yes"),
+    ("Is 15 an even number?", "no"),
+    ("Can birds lay eggs?", "yes"),
+    ("Is 12 less than 5?", "no"),
+    ("Does a square have five corners?", "no"),
+    ("Is 3 + 4 equal to 7?", "yes"),
+)
+_WORDS = (
+    ("What is the capital of France?", "Paris"),
+    ("Which is colder, ice or steam?", "ice"),
+    ("Is 15 even or odd?", "odd"),
+    ("What is the opposite of left?", "right"),
+    ("Who is taller if Ann is shorter than Ben?", "Ben"),
+    ("What colour is fresh snow?", "white"),
+)
+_SAID = frozenset({"yes", "no", "true", "false", "是", "否", "对", "错", "正确", "错误"})
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)?\.?\d+(?:/\d+)?")
 _NUMBER_ALONE = re.compile(rf"[$€£¥]?\s*({_NUMBER.pattern})\s*(?:%|[^\W\d]+(?: [^\W\d]+)?)?")
 
@@ -39,9 +61,22 @@ def guess_prompt(problem: Problem) -> Problem:
         problem: as it came, without the recipe's prompt template, which may ask for reasoning.
     """
     shown = tuple(
-        Message(role, text) for question, answer in _SHOTS for role, text in (("user", question), ("assistant", answer))
+        Message(role, text)
+        for question, answer in _shots(problem.answer)
+        for role, text in (("user", question), ("assistant", answer))
     )
     return Problem(problem.id, (*shown, *problem.messages), problem.answer, problem.reward)
+
+
+def _shots(reference: str) -> tuple[tuple[str, str], ...]:
+    """(question, answer) pairs of the reference's kind."""
+    if _is_number(reference):
+        return _NUMBERS
+    return _VERDICTS if reference.strip().casefold() in _SAID else _WORDS
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip().lstrip("$")) is not None
 
 
 def guess_of(text: str, reference: str) -> str:
@@ -53,7 +88,7 @@ def guess_of(text: str, reference: str) -> str:
     found = find_answers(text, "any")
     line = found[0].text if found else text.strip().split("\n", 1)[0]
     guess = line.rpartition("=")[2].strip().rstrip(".。!").strip()
-    if _NUMBER.fullmatch(reference.strip().lstrip("$")):
+    if _is_number(reference):
         number = _NUMBER_ALONE.fullmatch(guess)
         return number.group(1) if number else ""
     return guess

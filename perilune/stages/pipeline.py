@@ -9,7 +9,7 @@ from pathlib import Path
 
 from perilune.config import Recipe
 from perilune.data.chat import drop_long_prompts
-from perilune.data.problems import load_problems
+from perilune.data.problems import load_pile, load_problems
 from perilune.evaluation.jsonl import restore_lines
 from perilune.evaluation.metrics import METRICS_FILE, MetricsLog
 from perilune.evaluation.progress import Display
@@ -46,7 +46,9 @@ def run_pipeline(
     Raises:
         PeriluneError: what a user can mend, with a message that says how.
     """
-    train = tuple(load_problems(recipe.problems.train, "train"))
+    # Curation takes a pile as it is, and says itself what it cannot use.
+    load_train = load_pile if "curate" in recipe.stages else load_problems
+    train = tuple(load_train(recipe.problems.train, "train"))
     heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
     check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
     check_run(recipe, resume=resume, overwrite=overwrite)
@@ -57,7 +59,8 @@ def run_pipeline(
         with clock.phase("setup"):
             grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
             components = watched(build(recipe), recipe)
-            train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
+            if "curate" not in recipe.stages:
+                train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
             heldout = drop_long_prompts(heldout, components.render, recipe.problems.heldout.max_prompt_tokens)
             # Only now: a start that fails on the recipe leaves nothing behind, and what was there untouched.
             changes = changes_of(recipe) if resume and recipe.run_folder.exists() else []
@@ -73,7 +76,7 @@ def run_pipeline(
         log = stack.enter_context(_open_log(run, recipe))
         session = Session(recipe, run, components, grader, log, display, train, heldout, clock)
         try:
-            _run_steps(session)
+            _run_steps(session, build)
         except BaseException:
             with suppress(Exception):
                 _tell_seconds(session)
@@ -103,23 +106,28 @@ def plan(recipe: Recipe) -> list[str]:
     """The steps of a run in order: stages, and evaluations as 'evaluate <name>'."""
     steps = ["evaluate base"] if recipe.evaluation.base else []
     for stage in recipe.stages:
-        steps += [stage, f"evaluate {_MODEL_AFTER[stage]}"]
+        steps.append(stage)
+        if stage in _MODEL_AFTER:
+            steps.append(f"evaluate {_MODEL_AFTER[stage]}")
     return steps
 
 
-def _run_steps(session: Session) -> None:
+def _run_steps(session: Session, build: Build) -> None:
     """Take the steps that are not done; each is committed when it is done."""
     ledger, display = session.run.ledger, session.display
     _reopen_rl(session)
     steps = plan(session.recipe)
     for number, step in enumerate(steps, 1):
-        if step in ledger.progress.steps_done:
-            continue
-        display.heading(f"Step {number} of {len(steps)}: {step}")
-        if step.startswith("evaluate "):
-            measure(session, step.removeprefix("evaluate "), step=ledger.progress.iteration, done=step)
-        else:
-            _run_stage(session, step)
+        if step not in ledger.progress.steps_done:
+            display.heading(f"Step {number} of {len(steps)}: {step}")
+            if step.startswith("evaluate "):
+                measure(session, step.removeprefix("evaluate "), step=ledger.progress.iteration, done=step)
+            else:
+                _run_stage(session, step, build)
+        if step == "curate":
+            from perilune.stages.curate import with_curated
+
+            session = with_curated(session)
 
 
 def _reopen_rl(session: Session) -> None:
@@ -132,20 +140,30 @@ def _reopen_rl(session: Session) -> None:
             ledger.set_progress(replace(progress, steps_done=done))
 
 
-def _run_stage(session: Session, stage: str) -> None:
-    """A stage, its model, and the commit that says that it is done."""
-    ledger, trainer = session.run.ledger, session.components.trainer
-    if stage == "rl":
-        reinforce(session)
-    else:
+def _run_stage(session: Session, stage: str, build: Build) -> None:
+    """A stage, its model if it trains one, and the commit that says that it is done."""
+    if stage == "curate":
+        from perilune.stages.curate import curate
+
+        curate(session)
+    elif stage == "warmup":
+        from perilune.stages.demonstrate import write_warmup_set
+
+        write_warmup_set(session, build)
+    elif stage == "sft":
         warm_up(session)
-    with session.clock.phase("save"):
-        write_folder(session.run.model(_MODEL_AFTER[stage]), trainer.save_pretrained)
-        progress = ledger.progress
-        progress = replace(progress, sft_steps=0, steps_done=(*progress.steps_done, stage))
-        if stage == "rl":
-            # Its last iteration has a checkpoint.
-            ledger.set_progress(progress)
-        else:
+    else:
+        reinforce(session)
+    ledger, trainer = session.run.ledger, session.components.trainer
+    if stage in _MODEL_AFTER:
+        with session.clock.phase("save"):
+            write_folder(session.run.model(_MODEL_AFTER[stage]), trainer.save_pretrained)
+    progress = replace(ledger.progress, steps_done=(*ledger.progress.steps_done, stage))
+    if stage == "sft":
+        with session.clock.phase("save"):
+            progress = replace(progress, sft_steps=0)
             ledger.write(trainer, stage, progress)
             ledger.commit(stage, progress)
+    else:
+        # The model is as it was before, or the last iteration has a checkpoint of it.
+        ledger.set_progress(progress)
