@@ -50,7 +50,7 @@ class TagsConfig(Section):
     """[curation.tags]: domain and discipline of each problem, and the balance over them."""
 
     method: Literal["model", "rules", "both"] = "both"
-    """model scores every label's log-probability; rules look for its keywords; both takes a rule where one is sure."""
+    """model scores each label by its log-probability, rules by its keywords, both by the sum of the evidence."""
     taxonomy: str | None = None
     """TOML file of domains and disciplines in place of the built-in one."""
     balance: Literal["none", "quota", "temperature"] = "none"

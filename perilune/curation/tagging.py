@@ -24,6 +24,9 @@ _NO_QUESTION = ("", "N/A", "[question]")
 _LONGEST = 1200
 """Characters of a question that are read for its topic; its beginning tells it."""
 
+_KEYWORD_NATS = 1.5
+_MOST_KEYWORDS = 3
+
 RenderLabel = Callable[[Demonstration], tuple[tuple[int, ...], tuple[int, ...]]]
 
 
@@ -33,7 +36,7 @@ class Tagged:
 
     discipline: Discipline
     by: str
-    """'model' or 'rules'."""
+    """'model', 'rules' or 'both'."""
     confidence: float
     """Probability of the label among all, for the model; share of the keywords found, for rules."""
 
@@ -48,11 +51,13 @@ def by_rules(question: str, taxonomy: Sequence[Discipline]) -> Tagged | None:
     return Tagged(taxonomy[hits.index(best)], "rules", best / total)
 
 
-def is_sure(tagged: Tagged, question: str) -> bool:
-    """Whether rules know better than the model: two of the label's keywords or more, and most of all that are found."""
+def keyword_evidence(question: str, taxonomy: Sequence[Discipline]) -> list[float]:
+    """What the keywords in a question add to each label's score, in nats: :data:`_KEYWORD_NATS` for each, of a few."""
     text = question.casefold()
-    found = sum(_stands_in(word, text) for word in tagged.discipline.keywords)
-    return found >= 2 and tagged.confidence >= 2 / 3
+    return [
+        _KEYWORD_NATS * min(_MOST_KEYWORDS, sum(_stands_in(word, text) for word in discipline.keywords))
+        for discipline in taxonomy
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class LabelScorer:
     cache: SampleCache
     model: str
     """Names the model, for the cache."""
+    keywords: bool = False
+    """Add the evidence of keywords to the model's scores."""
 
     def tag(
         self, problems: Sequence[Problem], question: Callable[[Problem], str], progress: Callable[[int, int], None]
@@ -83,7 +90,7 @@ class LabelScorer:
         for start in range(0, len(problems), _BATCH):
             part = problems[start : start + _BATCH]
             for problem, scores in zip(part, self._scores([question(p) for p in part]), strict=True):
-                found[problem.id] = self._best(scores, prior)
+                found[problem.id] = self._best(question(problem), scores, prior)
             progress(min(start + _BATCH, len(problems)), len(problems))
         return found
 
@@ -92,11 +99,14 @@ class LabelScorer:
         scores = self._scores(list(_NO_QUESTION))
         return {d.tag: _log_mean([score[d.tag] for score in scores]) for d in self.taxonomy}
 
-    def _best(self, scores: Mapping[str, float], prior: Mapping[str, float]) -> Tagged:
+    def _best(self, question: str, scores: Mapping[str, float], prior: Mapping[str, float]) -> Tagged:
         gains = [scores[d.tag] - prior[d.tag] for d in self.taxonomy]
+        if self.keywords:
+            evidence = keyword_evidence(question, self.taxonomy)
+            gains = [gain + added for gain, added in zip(gains, evidence, strict=True)]
         top = max(gains)
         weights = [math.exp(gain - top) for gain in gains]
-        return Tagged(self.taxonomy[gains.index(top)], "model", 1 / sum(weights))
+        return Tagged(self.taxonomy[gains.index(top)], "both" if self.keywords else "model", 1 / sum(weights))
 
     def _scores(self, questions: Sequence[str]) -> list[Mapping[str, float]]:
         """Log-probability in nats of every label after every question."""

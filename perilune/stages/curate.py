@@ -15,7 +15,6 @@ Nothing that the model has answered is asked again after an interruption: answer
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from perilune.curation.forms import form_of
 from perilune.curation.guessing import NOT_GUESSED, find_guessed, guess_prompt, stated_guess
 from perilune.curation.references import find_unverifiable
 from perilune.curation.sample_cache import SampleCache, cache_key, model_digest
-from perilune.curation.tagging import LabelScorer, Tagged, by_rules, is_sure
+from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.data.problems import dressed, load_pile
 from perilune.errors import ProblemsError
@@ -181,19 +180,14 @@ class _Curation:
     def _tags(self, progress: Callable[[int, int], None]) -> list[Dropped]:
         config = self._session.recipe.curation.tags
         taxonomy = load_taxonomy(config.taxonomy)
-        found: dict[str, Tagged] = {}
-        for problem in self._state.problems if config.method != "model" else []:
-            tagged = by_rules(question_of(problem), taxonomy)
-            if tagged and (config.method == "rules" or is_sure(tagged, question_of(problem))):
-                found[problem.id] = tagged
-        rest = [problem for problem in self._state.problems if problem.id not in found]
-        if config.method != "rules" and rest:
-            parts = self._session.components
-            scorer = LabelScorer(parts.trainer, parts.render_demonstration, taxonomy, self._cache, self._model_key())
-            found |= scorer.tag(rest, question_of, progress)
-        self._state.tags = found
-        counts = Counter(tagged.by for tagged in found.values())
-        self._note = f"{counts['rules']:,} by rules, {counts['model']:,} by the model"
+        if config.method == "rules":
+            ruled = {problem.id: by_rules(question_of(problem), taxonomy) for problem in self._state.problems}
+            self._state.tags = {name: tagged for name, tagged in ruled.items() if tagged}
+        else:
+            parts, key, keywords = self._session.components, self._model_key(), config.method == "both"
+            scorer = LabelScorer(parts.trainer, parts.render_demonstration, taxonomy, self._cache, key, keywords)
+            self._state.tags = scorer.tag(self._state.problems, question_of, progress)
+        self._note = f"{len(self._state.tags):,} labelled with {len(taxonomy)} disciplines"
         return []
 
     def _guess(self, progress: Callable[[int, int], None]) -> list[Dropped]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perilune.curation.tagging import by_rules, is_sure
+from perilune.curation.tagging import by_rules, keyword_evidence
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.errors import RecipeError
 
@@ -59,8 +59,15 @@ def test_rules_go_by_keywords(question: str, tag: str) -> None:
 def test_rules_know_when_they_do_not_know() -> None:
     taxonomy = load_taxonomy()
     assert by_rules("Hello there.", taxonomy) is None
-    # One keyword is a hint, not knowledge.
-    hint = by_rules("He drew a triangle on the wall.", taxonomy)
-    assert hint is not None and not is_sure(hint, "He drew a triangle on the wall.")
     # Within another word it is none: "sin" in "using", "cos" in "costs".
     assert by_rules("using costumes", taxonomy) is None
+
+
+def test_keywords_are_evidence_up_to_a_bound() -> None:
+    taxonomy = load_taxonomy()
+    place = [d.tag for d in taxonomy].index("mathematics/geometry")
+    none, one, many = (
+        keyword_evidence(text, taxonomy)[place]
+        for text in ("a hat", "a triangle", "triangle, circle, rectangle, square, angle, perimeter, radius")
+    )
+    assert none == 0 and 0 < one < many == 3 * one
