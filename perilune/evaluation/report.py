@@ -5,18 +5,16 @@ Everything a model wrote is untrusted: the template escapes it, and the page's c
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from perilune.evaluation.axes import duration, number, percent
 from perilune.evaluation.charts import CHART_CSS, HEIGHT, WIDTH, interval_bar
+from perilune.evaluation.page import write_page, write_whole
 from perilune.evaluation.report_charts import (
     heldout_chart,
     length_chart,
@@ -29,7 +27,6 @@ from perilune.evaluation.run_data import STAGE_NAMES, Evaluation, RunData, read_
 
 _SAMPLED_ITERATIONS = 6
 _TABLE_ROWS = 200
-_DASH = "–"
 
 
 def write_report(run_folder: Path) -> Path:
@@ -40,7 +37,7 @@ def write_report(run_folder: Path) -> Path:
     """
     run = read_run(run_folder)
     path = run_folder / "report.html"
-    _write(path, _template().render(_context(run)))
+    write_page(path, "report.html", _context(run))
     return path
 
 
@@ -68,38 +65,12 @@ def summary_picture(run_folder: Path, path: Path) -> None:
         parts.append(f'<text class="title" x="{place * WIDTH + 50}" y="24">{escape(title)}</text>')
         inner = svg.replace("<svg ", f'<svg x="{place * WIDTH}" y="{head}" width="{WIDTH}" height="{HEIGHT}" ', 1)
         parts.append(inner)
-    _write(path, "".join([*parts, "</svg>\n"]))
-
-
-def _template() -> jinja2.Template:
-    source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    formats = {"percent": percent, "number": number, "whole": "{:.0f}".format, "duration": duration}
-    environment.filters.update({name: _shown(form) for name, form in formats.items()})
-    return environment.from_string(source)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".partial")
-    # Text that a model wrote may hold lone surrogates, which UTF-8 cannot say.
-    scratch.write_bytes(text.encode("utf-8", errors="replace"))
-    scratch.replace(path)
-
-
-def _shown(form: Any) -> Any:
-    """The format, with a dash for what was not measured."""
-    return lambda value: _DASH if value is None else form(value)
+    write_whole(path, "".join([*parts, "</svg>\n"]))
 
 
 def _context(run: RunData) -> dict[str, Any]:
     rl, sft = rl_figures(run), sft_figures(run)
     return {
-        # Unknown when the model wrote its text, so no text can carry a script that the page would run.
-        "nonce": secrets.token_urlsafe(16),
-        "css": Markup(CHART_CSS),
         "run": run,
         "model": run.recipe.get("model", {}).get("name", ""),
         "state": _state(run),
