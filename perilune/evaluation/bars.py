@@ -16,11 +16,13 @@ BEFORE_HUE, AFTER_HUE = COLOURS - 1, 0
 
 BARS_CSS = "\n".join(
     [
-        ".bars{list-style:none;margin:0;padding:0;display:grid;gap:11px 16px}",
-        ".bars>li{display:grid;grid-template-columns:minmax(110px,230px) minmax(0,1fr);gap:2px 14px}",
+        # Labels stand beside the bars where the chart itself is wide, however wide the window is.
+        ".barchart{container-type:inline-size;min-width:0}",
+        ".bars{list-style:none;margin:0;padding:0;display:grid;gap:11px}",
+        ".bars>li{display:grid;grid-template-columns:minmax(0,1fr);gap:2px 14px}",
         ".bars .name{font-size:.92rem;line-height:1.35;overflow-wrap:anywhere;unicode-bidi:isolate}",
         ".bars .tracks{display:grid;gap:2px;align-content:start;min-width:0}",
-        ".bars .track{display:grid;grid-template-columns:minmax(0,1fr) 9.5em;gap:10px;align-items:center}",
+        ".bars .track{display:grid;grid-template-columns:minmax(0,1fr) 7.4em;gap:10px;align-items:center}",
         ".bars .rail{display:flex;gap:1px;height:12px;background:color-mix(in srgb,var(--grid) 45%,transparent);"
         "border-radius:3px;overflow:hidden}",
         ".bars .tall .rail{height:22px}",
@@ -28,11 +30,11 @@ BARS_CSS = "\n".join(
         ".bars .figure{font-size:.84rem;line-height:1.2;color:var(--quiet);font-variant-numeric:tabular-nums;"
         "white-space:nowrap}",
         ".bars .parts,.legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.84rem;color:var(--quiet)}",
-        ".bars .parts{grid-column:2}",
         ".legend{padding:0 0 10px}",
         ".swatch{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}",
         *(f".fill{i}{{background:var(--hue-{i})}}" for i in range(COLOURS)),
-        "@media (max-width:560px){.bars>li{grid-template-columns:minmax(0,1fr)}.bars .parts{grid-column:1}}",
+        "@container (min-width:520px){.bars>li{grid-template-columns:minmax(110px,230px) minmax(0,1fr)}"
+        ".bars .parts{grid-column:2}.bars .track{grid-template-columns:minmax(0,1fr) 8.6em}}",
         "@media print{.bars .rail,.swatch{print-color-adjust:exact}}",
     ]
 )
@@ -85,7 +87,7 @@ def horizontal_bars(
     entries = "".join(f'<span><i class="swatch fill{hue}"></i>{escape(name)}</span>' for name, hue in legend)
     key = f'<div class="legend">{entries}</div>' if legend else ""
     body = "".join(_row(row, largest) for row in rows)
-    return f'{key}<ul class="bars" aria-label="{escape(title)}">{body}</ul>'
+    return f'<div class="barchart">{key}<ul class="bars" aria-label="{escape(title)}">{body}</ul></div>'
 
 
 def paired_rows(

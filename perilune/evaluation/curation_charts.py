@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perilune.evaluation.axes import percent
 from perilune.evaluation.bars import AFTER_HUE, BEFORE_HUE, horizontal_bars, paired_rows
 from perilune.evaluation.charts import Series, stacked_bars
 from perilune.evaluation.curation_data import BANDS, Counts, CurationData, Difficulty, Guesses
 from perilune.evaluation.report_charts import Figure
 
-_MOST_TAGS = 24
+_MOST_TAGS = 18
 _LEGEND = (("before", BEFORE_HUE), ("after", AFTER_HUE))
 
 
@@ -31,13 +32,7 @@ def distributions(data: CurationData) -> list[Figure]:
             ),
         ]
     if data.guess:
-        found.append(
-            Figure(
-                "Right guesses",
-                f"Problems by how many of {data.guess.attempts} guesses without reasoning were right.",
-                _guesses(data.guess),
-            )
-        )
+        found.append(_guess_figure(data.guess))
     return [figure for figure in found if figure.svg]
 
 
@@ -59,10 +54,17 @@ def _split(title: str, found: Difficulty) -> str:
     return stacked_bars(title, layers, x_name="right answers", form=_whole)
 
 
-def _guesses(found: Guesses) -> str:
-    return stacked_bars(
-        "Right guesses", [_layer("problems", AFTER_HUE, found.hits)], x_name="right guesses", form=_whole
+def _guess_figure(found: Guesses) -> Figure:
+    asked, hit = sum(found.hits), sum(found.hits[1:])
+    share = f" ({percent(hit / asked)})" if asked else ""
+    note = (
+        f"{hit:,} of {asked:,} problems{share} were guessed without reasoning at least once in {found.attempts} "
+        "attempts; here is how often. The others never were."
     )
+    # Those that were never guessed are most of all and would dwarf the rest.
+    points = tuple((float(at), float(count)) for at, count in enumerate(found.hits) if at)
+    layers = [Series("problems", 1, points)]
+    return Figure("Right guesses", note, stacked_bars("Right guesses", layers, x_name="right guesses", form=_whole))
 
 
 def _layer(name: str, hue: int, counts: Sequence[int]) -> Series:

@@ -31,7 +31,7 @@ from perilune.evaluation.curation_words import BAND_MEANINGS, SETTINGS, Term, re
 from perilune.evaluation.page import write_page
 
 _EXAMPLES = 3
-_KEPT_EXAMPLES = 4
+_KEPT_EXAMPLES = 3
 _MOST_CHARACTERS = 1200
 _KEPT_HUE = 0
 _T = TypeVar("_T")
