@@ -16,7 +16,7 @@ WarmupVariant = Literal["plan", "check", "reflect", "explore", "full"]
 class DuplicatesConfig(Section):
     """[curation.duplicates]: near-duplicate removal."""
 
-    threshold: Share = 0.7
+    threshold: Share = 0.6
     """Jaccard similarity of the questions' character n-grams from which two are near-duplicates."""
     ngram: PositiveInt = 5
     """Characters of an n-gram."""
