@@ -35,6 +35,7 @@ _KEPT_EXAMPLES = 3
 _MOST_CHARACTERS = 1200
 _KEPT_HUE = 0
 _T = TypeVar("_T")
+_NOTHING = {"None": "none", "()": "none"}
 _Settings = list[tuple[str, str, str]]
 
 
@@ -82,7 +83,7 @@ def _context(data: CurationData) -> dict[str, Any]:
     return {
         "data": data,
         "bars_css": Markup(BARS_CSS),
-        "state": curation_state(data),
+        "state": _state(data),
         "facts": _facts(data),
         "funnel": Markup(_funnel(data)),
         "sections": [_section(step, data, settings) for step in data.steps],
@@ -95,7 +96,7 @@ def _context(data: CurationData) -> dict[str, Any]:
     }
 
 
-def curation_state(data: CurationData) -> str:
+def _state(data: CurationData) -> str:
     """Whether the curation is finished, or how far it is."""
     if data.finished:
         return "finished"
@@ -169,7 +170,8 @@ def _settings(recipe: Path) -> _Settings:
         value: Any = found
         for key in name.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
-        rows.append((name, default if value is None else _value(value), meaning))
+        told = _NOTHING.get(default, default) if value is None else _value(value)
+        rows.append((name, told, meaning))
     return rows
 
 

@@ -51,7 +51,10 @@ def test_examples_are_from_all_over(tmp_path):
 
 
 def test_settings_are_told_as_the_recipe_has_them(tmp_path):
-    folder = write_curation(tmp_path)
+    found = counts()
+    found["steps"].append({"name": "contamination", "entered": 600, "kept": 600})
+    folder = write_curation(tmp_path, found)
+    assert "contamination.sets none" in page_of(folder).text
     default = f"duplicates.threshold {DuplicatesConfig().threshold} "
     meaning = DuplicatesConfig.model_fields["threshold"].description
     assert f"{default}{meaning}" in page_of(folder).text
