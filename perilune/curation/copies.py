@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from datasketch import MinHash, MinHashLSH
+from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
 from perilune.rewards.answers import AnswerForm, find_answers
 
@@ -87,10 +87,12 @@ class NearDuplicates:
         grams = self._grams_of(text)
         sketch = MinHash(num_perm=self._permutations)
         sketch.update_batch([gram.encode("utf-8", "replace") for gram in sorted(grams)])
-        near = [(similarity(grams, self._grams[other]), other) for other in sorted(self._index.query(sketch))]
+        candidates: list[str] = self._index.query(sketch)
+        near = [(similarity(grams, self._grams[other]), other) for other in candidates]
         matches = [(value, other) for value, other in near if value >= self._threshold]
         if matches:
-            return max(matches)[1]
+            _, nearest = max(matches)
+            return nearest
         self._index.insert(name, sketch)
         self._grams[name] = grams
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,13 @@ def summarize_warmup(built: WarmupSet) -> dict[str, Any]:
             "right": _behaviours([response for response in everything if _is_right(response)]),
             "kept": _behaviours(built.kept),
         },
-        "variants": {variant: _of_variant(built, lambda r, v=variant: r.variant == v) for variant in variants},
+        "variants": {variant: _of_variant(built, variant) for variant in variants},
     }
 
 
-def _of_variant(built: WarmupSet, belongs: Callable[[WarmupResponse], bool]) -> dict[str, Any]:
-    kept = [response for response in built.kept if belongs(response)]
-    dropped = [rejected for rejected in built.rejected if belongs(rejected.response)]
+def _of_variant(built: WarmupSet, variant: str) -> dict[str, Any]:
+    kept = [response for response in built.kept if response.variant == variant]
+    dropped = [rejected for rejected in built.rejected if rejected.response.variant == variant]
     everything = [*kept, *(rejected.response for rejected in dropped)]
     chosen_against = (Rejection.OVER_PER_PROBLEM, Rejection.OVER_COUNT)
     passed = len(kept) + sum(rejected.reason in chosen_against for rejected in dropped)

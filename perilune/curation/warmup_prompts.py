@@ -1,16 +1,16 @@
 """Prompts that make a model plan, check, reflect and explore: an instruction, worked examples, then the problem.
 
-The examples are chat turns of their own, each with the instruction: so the model answers in the form that it has seen
-itself answer in. What a demonstration is paired with afterwards is the plain problem, without any of it (k1.5, section
+The examples are chat turns of their own, so that the model answers in the form that it has seen itself answer in. What a demonstration is paired with afterwards is the plain problem, without any of it (k1.5, section
 2.2: "prompt engineering", as rejection sampling does it).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, get_args
 
@@ -84,8 +84,7 @@ class WarmupPrompts:
     Args:
         examples: of all variants that will be asked for.
         variants: those that will be asked for.
-        shots: worked examples in a prompt; which ones it are changes from problem to problem.
-        question: the recipe's prompt template, which dresses the examples as it has dressed the problems.
+        shots: worked examples in a prompt: those whose questions are nearest to the problem's, the nearest last.
         answer_form: where a response states its answer.
 
     Raises:
@@ -97,36 +96,45 @@ class WarmupPrompts:
         examples: Sequence[WorkedExample],
         variants: Sequence[WarmupVariant],
         shots: int,
-        question: str,
         answer_form: AnswerForm,
     ) -> None:
-        self._examples: Mapping[WarmupVariant, list[WorkedExample]] = defaultdict(list)
+        self._examples: dict[WarmupVariant, list[WorkedExample]] = {variant: [] for variant in variants}
         for example in examples:
-            self._examples[example.variant].append(example)
-        for variant in variants:
-            if len(self._examples[variant]) < shots:
+            if example.variant in self._examples:
+                self._examples[example.variant].append(example)
+        for variant, found in self._examples.items():
+            if len(found) < shots:
                 raise ProblemsError(
-                    f"warmup.shots = {shots}, but there are {len(self._examples[variant])} worked examples of the "
-                    f"variant {variant!r}; lower it, or add some in warmup.examples"
+                    f"warmup.shots = {shots}, but there are {len(found)} worked examples of the variant {variant!r}; "
+                    "lower it, or add some in warmup.examples"
                 )
-        self._shots, self._question, self._answer_form = shots, question, answer_form
+        self._shots, self._answer_form = shots, answer_form
 
     def examples(self, problem: Problem, variant: WarmupVariant) -> tuple[WorkedExample, ...]:
         """The examples that go before this problem; the same whatever other problems there are."""
         found = self._examples[variant]
-        first = int.from_bytes(blake2b(problem.id.encode(), digest_size=4).digest(), "big")
-        return tuple(found[(first + place) % len(found)] for place in range(self._shots))
+        words = [_words(example.question) for example in found]
+        own = _words(problem.messages[-1].content)
+        spread = Counter(word for each in words for word in each)
+        # A word that few examples have says more of what a question is like.
+        nearness = [sum(math.log(1 + len(found) / spread[word]) for word in each & own) for each in words]
+        order = sorted(range(len(found)), key=lambda place: nearness[place])
+        return tuple(found[place] for place in order[len(order) - self._shots :])
 
     def ask(self, problem: Problem, variant: WarmupVariant) -> Problem:
         """The problem as it is put to the model in this variant; its system messages stay in front."""
         system = tuple(message for message in problem.messages if message.role == "system")
         asked = tuple(message for message in problem.messages if message.role != "system")
-        instruction = INSTRUCTIONS[variant]
-        turns = [turn for example in self.examples(problem, variant) for turn in self._turns(example, instruction)]
-        last = replace(asked[-1], content=f"{asked[-1].content} {instruction}")
-        return replace(problem, messages=(*system, *turns, *asked[:-1], last))
+        shown = [turn for example in self.examples(problem, variant) for turn in self._turns(example)]
+        first, *rest = [*shown, *asked]
+        first = replace(first, content=f"{INSTRUCTIONS[variant]}\n\n{first.content}")
+        return replace(problem, messages=(*system, first, *rest))
 
-    def _turns(self, example: WorkedExample, instruction: str) -> tuple[Message, Message]:
-        question = self._question.replace("{question}", example.question)
+    def _turns(self, example: WorkedExample) -> tuple[Message, Message]:
         response = f"{example.response}\n{stated(example.answer, self._answer_form)}"
-        return Message("user", f"{question} {instruction}"), Message("assistant", response)
+        return Message("user", example.question), Message("assistant", response)
+
+
+def _words(text: str) -> frozenset[str]:
+    """Its words, without numbers; each Chinese character for itself."""
+    return frozenset(word.lower() for word in re.findall(r"[\u4e00-\u9fff]|[^\W\d_\u4e00-\u9fff]+", text))
