@@ -1,118 +1,26 @@
-"""The long-CoT warm-up set: a model is prompted, its responses are verified, few are kept (k1.5, section 2.2).
+"""The long-CoT warm-up set: a model is prompted for demonstrations, and its responses are verified (k1.5, section 2.2).
 
-problems × variants × samples → responses → ended, right, every step holds → copied from nowhere
-    → shows the behaviours → says something new → at most so many of a problem, of all
+problems × variants × samples → responses → those that :mod:`perilune.curation.choosing` keeps
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from perilune.algorithm.streams import trajectory_seed
-from perilune.curation.behaviours import Behaviour, behaviours
-from perilune.curation.copies import NearDuplicates, Stories, foreign_name, next_question
-from perilune.curation.equations import false_equations
-from perilune.curation.spread import by_rarest_behaviour
+from perilune.curation.behaviours import behaviours
+from perilune.curation.choosing import choose
 from perilune.curation.warmup_prompts import WarmupPrompts
+from perilune.curation.warmup_set import WarmupResponse, WarmupSet
 from perilune.curation_config import WarmupConfig, WarmupVariant
 from perilune.data.generators import AnswerForm
 from perilune.errors import EngineError
 from perilune.protocols import Engine
-from perilune.types import Demonstration, Grade, GradeRequest, Problem, Request, Segment, Stop, Verdict
+from perilune.types import Grade, GradeRequest, Problem, Request, Segment, Stop
 
 if TYPE_CHECKING:
     from perilune.rewards.pool import GradingPool
-
-
-class Rejection(StrEnum):
-    """Why a response is no demonstration, in the order in which it is looked for; the words of ``rejected.jsonl``."""
-
-    UNGRADABLE = "ungradable"
-    """The reward ended in an error: it may be right."""
-    CUT = "cut"
-    """It reached the maximum length, or repeated itself."""
-    WRONG = "wrong"
-    """Its problem's own reward says so."""
-    FALSE_STEP = "false_step"
-    """The answer is right, but an equation of the path is false and not taken back."""
-    NEXT_QUESTION = "next_question"
-    """It goes on to another question."""
-    LEAKED = "leaked"
-    """It tells the story of a worked example, or of another problem."""
-    FEW_BEHAVIOURS = "few_behaviours"
-    """It shows fewer of the four behaviours than asked for."""
-    DUPLICATE = "duplicate"
-    """It says what another one says."""
-    OVER_PER_PROBLEM = "over_per_problem"
-    """Its problem has demonstrations enough."""
-    OVER_COUNT = "over_count"
-    """There are demonstrations enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class WarmupResponse:
-    """One graded response, and what it shows."""
-
-    problem: Problem
-    """As the recipe asks it, without examples and instruction."""
-    variant: WarmupVariant
-    sample: int
-    text: str
-    tokens: int
-    """Response length in tokens, the end token included."""
-    stop: Stop
-    grade: Grade
-    behaviours: frozenset[Behaviour]
-
-    @property
-    def name(self) -> str:
-        """``<problem id>/<variant>/<sample>``."""
-        return f"{self.problem.id}/{self.variant}/{self.sample}"
-
-    @property
-    def demonstration(self) -> Demonstration:
-        """The plain problem with this response."""
-        return Demonstration(self.problem, self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedResponse:
-    """A response that is no demonstration."""
-
-    response: WarmupResponse
-    reason: Rejection
-    detail: str
-    """For people: what was found, in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class WarmupCounts:
-    """The funnel."""
-
-    asked: int
-    """Responses generated."""
-    dropped: Mapping[Rejection, int]
-    """Every reason, zeros included."""
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class WarmupSet:
-    """The demonstrations, every beginning of them spread over the behaviours, and the rest in the order asked."""
-
-    kept: tuple[WarmupResponse, ...]
-    rejected: tuple[RejectedResponse, ...]
-
-    @property
-    def counts(self) -> WarmupCounts:
-        """How many were asked for, dropped and kept."""
-        found = Counter(rejected.reason for rejected in self.rejected)
-        dropped = {reason: found[reason] for reason in Rejection}
-        return WarmupCounts(len(self.kept) + len(self.rejected), dropped, len(self.kept))
 
 
 def build_demonstrations(
@@ -237,79 +145,3 @@ def _response(
 ) -> WarmupResponse:
     tokens = len(segment.tokens)
     return WarmupResponse(problem, variant, sample, text, tokens, segment.stop, grade, behaviours(text))
-
-
-def choose(
-    responses: Sequence[WarmupResponse], prompts: WarmupPrompts, config: WarmupConfig, answer_form: AnswerForm
-) -> WarmupSet:
-    """The responses that become demonstrations, and why the others do not."""
-    stories = Stories(_question(problem) for problem in {r.problem.id: r.problem for r in responses}.values())
-    rejected: dict[str, RejectedResponse] = {}
-    passed: list[WarmupResponse] = []
-    for response in responses:
-        fault = _fault(response, prompts, stories, config.min_behaviours, answer_form)
-        if fault is None:
-            passed.append(response)
-        else:
-            rejected[response.name] = RejectedResponse(response, *fault)
-    known = NearDuplicates(config.duplicate_threshold)
-    new: list[WarmupResponse] = []
-    # Of two that say the same, the one that shows more stays.
-    for response in sorted(passed, key=lambda r: -len(r.behaviours)):
-        twin = known.add(response.name, response.text)
-        if twin is None:
-            new.append(response)
-        else:
-            rejected[response.name] = RejectedResponse(response, Rejection.DUPLICATE, twin)
-    kept = by_rarest_behaviour(new, _shown, _problem_id, config.per_problem, config.count)
-    names, of_problem = {r.name for r in kept}, Counter(map(_problem_id, kept))
-    for response in new:
-        if response.name not in names:
-            full = of_problem[response.problem.id] >= config.per_problem
-            reason = Rejection.OVER_PER_PROBLEM if full else Rejection.OVER_COUNT
-            rejected[response.name] = RejectedResponse(response, reason, "")
-    return WarmupSet(tuple(kept), tuple(rejected[r.name] for r in responses if r.name in rejected))
-
-
-def _fault(
-    response: WarmupResponse, prompts: WarmupPrompts, stories: Stories, least: int, answer_form: AnswerForm
-) -> tuple[Rejection, str] | None:
-    """What speaks against a response by itself, and what was found; None if nothing does."""
-    if (unverified := _unverified(response)) is not None:
-        return unverified
-    if (asks := next_question(response.text, answer_form)) is not None:
-        return Rejection.NEXT_QUESTION, asks
-    own = _question(response.problem)
-    examples = [example.question for example in prompts.examples(response.problem, response.variant)]
-    copied = Stories(examples).copied(response.text, own) or stories.copied(response.text, own)
-    if leak := copied or foreign_name(response.text, own, examples):
-        return Rejection.LEAKED, leak
-    if len(response.behaviours) < least:
-        return Rejection.FEW_BEHAVIOURS, f"{len(response.behaviours)} of {least}"
-    return None
-
-
-def _unverified(response: WarmupResponse) -> tuple[Rejection, str] | None:
-    """What keeps a path from being verified: its end, its answer, its steps."""
-    grade = response.grade
-    if grade.verdict is Verdict.ERROR:
-        return Rejection.UNGRADABLE, grade.detail
-    if response.stop is not Stop.ENDED:
-        return Rejection.CUT, response.stop.value
-    if grade.verdict is Verdict.WRONG:
-        return Rejection.WRONG, grade.detail
-    if false := false_equations(response.text):
-        return Rejection.FALSE_STEP, false[0]
-    return None
-
-
-def _question(problem: Problem) -> str:
-    return "\n".join(message.content for message in problem.messages)
-
-
-def _shown(response: WarmupResponse) -> frozenset[Behaviour]:
-    return response.behaviours
-
-
-def _problem_id(response: WarmupResponse) -> str:
-    return response.problem.id

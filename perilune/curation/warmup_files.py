@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perilune.curation.behaviours import Behaviour
-from perilune.curation.demonstrations import RejectedResponse, Rejection, WarmupResponse, WarmupSet
+from perilune.curation.warmup_set import RejectedResponse, Rejection, WarmupResponse, WarmupSet
 from perilune.errors import RunFolderError
 from perilune.evaluation.jsonl import json_line
 from perilune.types import Verdict

@@ -1,7 +1,8 @@
 """Prompts that make a model plan, check, reflect and explore: an instruction, worked examples, then the problem.
 
-The examples are chat turns of their own, so that the model answers in the form that it has seen itself answer in. What a demonstration is paired with afterwards is the plain problem, without any of it (k1.5, section
-2.2: "prompt engineering", as rejection sampling does it).
+The examples are chat turns of their own, so that the model answers in the form that it has seen itself answer in. What
+a demonstration is paired with afterwards is the plain problem, without any of it (k1.5, section 2.2: "prompt
+engineering", as rejection sampling does it).
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from perilune.config import ModelConfig, Recipe
-from perilune.curation.demonstrations import WarmupSet, build_demonstrations
+from perilune.curation.demonstrations import build_demonstrations
 from perilune.curation.spread import evenly
 from perilune.curation.warmup_files import summarize_warmup, write_messages, write_rejected, write_summary
 from perilune.curation.warmup_prompts import WarmupPrompts, load_examples
+from perilune.curation.warmup_set import WarmupSet
 from perilune.data.generators import AnswerForm
 from perilune.errors import ProblemsError
 from perilune.evaluation.jsonl import restore_lines

@@ -12,9 +12,10 @@ import pytest
 from skilled import END, decode, encode, render
 
 from perilune.curation.behaviours import Behaviour
-from perilune.curation.demonstrations import Rejection, WarmupSet, build_demonstrations
+from perilune.curation.demonstrations import build_demonstrations
 from perilune.curation.warmup_files import summarize_warmup, write_messages, write_rejected
 from perilune.curation.warmup_prompts import WarmupPrompts, load_examples
+from perilune.curation.warmup_set import Rejection, WarmupSet
 from perilune.curation_config import WarmupConfig
 from perilune.data.problems import load_demonstrations
 from perilune.errors import EngineError, RunFolderError
@@ -166,7 +167,7 @@ class Forgetful(Writer):
 
 
 def test_an_engine_that_leaves_one_out_is_told(grader: GradingPool) -> None:
-    with pytest.raises(EngineError, match="no finished response to 1 of 8 .*'cars/check/1'"):
+    with pytest.raises(EngineError, match=r"no finished response to 1 of 8 .*'cars/check/1'"):
         build(Forgetful(), grader)
 
 

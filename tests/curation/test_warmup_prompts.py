@@ -90,7 +90,9 @@ def test_without_examples_the_problem_has_the_instruction() -> None:
 
 def test_a_system_message_stays_in_front() -> None:
     problem = Problem("p", (Message("system", "Be brief."), *PROBLEM.messages), "25")
-    roles = [m.role for m in WarmupPrompts([example("plan", "A?")], ("plan",), 1, "boxed").ask(problem, "plan").messages]
+    roles = [
+        m.role for m in WarmupPrompts([example("plan", "A?")], ("plan",), 1, "boxed").ask(problem, "plan").messages
+    ]
     assert roles == ["system", "user", "assistant", "user"]
 
 

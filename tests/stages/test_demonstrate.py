@@ -154,9 +154,9 @@ def wrong(problem: Problem) -> tuple[int, ...]:
 
 def test_a_model_that_is_never_right_is_told(recipe: Recipe) -> None:
     with session_of(recipe, Planner()) as session:
-        session = replace(session, components=replace(session.components, render=wrong))
+        hopeless = replace(session, components=replace(session.components, render=wrong))
         with pytest.raises(ProblemsError, match=r"not one of 8 responses .* as wrong: 8.*warmup\.teacher"):
-            write_warmup_set(session, no_build)
+            write_warmup_set(hopeless, no_build)
     rejected = recipe.run_folder / "warmup" / "rejected.jsonl"
     assert {json.loads(line)["reason"] for line in rejected.read_text().splitlines()} == {"wrong"}
     assert not (rejected.parent / "demonstrations.jsonl").exists()
