@@ -97,6 +97,8 @@ class DifficultyConfig(Section):
     """A pass rate of at most this is hard; what lies between is medium."""
     trivial_rate: Annotated[float, Field(gt=0)] = 0.9
     """A pass rate of at least this is trivial, and the problem is dropped; above 1 nothing is."""
+    confirm: bool = True
+    """Ask as many answers again of a problem before it is dropped, and go by all of them."""
     drop_hopeless: bool = False
     """Drop problems without a single right answer too; they may be wrong, or too hard to learn from yet."""
 

@@ -20,7 +20,19 @@ class Measured:
     """With its pass rate, and 1 - pass rate as its difficulty."""
     band: Band
     right: int
-    """Right answers."""
+    """Right answers among the first n."""
+
+
+def to_confirm(asks: Sequence[Ask], answers: Mapping[str, tuple[Answer, ...]], config: DifficultyConfig) -> list[Ask]:
+    """The problems that n answers alone would drop: chance makes some of them, and n answers more tell which.
+
+    A problem that is solved two times in three looks trivial to ten answers once in twelve, to twenty once in eighty.
+    """
+    return [
+        ask
+        for ask in asks
+        if (rate := pass_rate(answers[ask.problem.id])) is not None and _fault(_band(rate, config), config)
+    ]
 
 
 def measure_difficulty(
@@ -40,12 +52,21 @@ def measure_difficulty(
             detail = f"all {len(given)} gradings ended in errors: {given[0].grade.detail}"[:300]
             dropped.append(Dropped(problem, Reason.UNGRADABLE, detail))
             continue
-        band = band_of(rate, config.easy_rate, config.hard_rate, config.trivial_rate)
+        band = _band(rate, config)
         known = replace(problem, pass_rate=rate, difficulty=round(1 - rate, 9))
-        measured[problem.id] = Measured(known, band, rights(given))
-        detail = f"right in {rights(given)} of {len(given)} answers"
-        if band is Band.TRIVIAL:
-            dropped.append(Dropped(known, Reason.TRIVIAL, detail))
-        elif band is Band.HOPELESS and config.drop_hopeless:
-            dropped.append(Dropped(known, Reason.HOPELESS, detail))
+        measured[problem.id] = Measured(known, band, rights(given[: config.samples]))
+        fault = _fault(band, config)
+        if fault is not None:
+            dropped.append(Dropped(known, fault, f"right in {rights(given)} of {len(given)} answers"))
     return measured, dropped
+
+
+def _band(rate: float, config: DifficultyConfig) -> Band:
+    return band_of(rate, config.easy_rate, config.hard_rate, config.trivial_rate)
+
+
+def _fault(band: Band, config: DifficultyConfig) -> Reason | None:
+    """Why a problem of this band is dropped; None if it stays."""
+    if band is Band.TRIVIAL:
+        return Reason.TRIVIAL
+    return Reason.HOPELESS if band is Band.HOPELESS and config.drop_hopeless else None

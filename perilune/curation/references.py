@@ -1,4 +1,8 @@
-"""A reference answer must pass its own reward: else no response can be judged by it (k1.5, section 2.1)."""
+"""A reference answer must pass its own reward, and a wrong one must not: else nothing can be judged (k1.5, 2.1).
+
+Both are asked of the reward itself. The second finds references that a reward cannot read, and takes for equal to
+themselves as mere text: a broken formula, or question marks.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,12 @@ from perilune.rewards.answers import AnswerForm
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import check_reward_name
 from perilune.sandbox.tasks import FunctionTask, read_task
-from perilune.types import GradeRequest, Problem, Verdict
+from perilune.types import Grade, GradeRequest, Problem, Verdict
+
+_FORM_ALONE = frozenset({"format", "think_format"})
+"""Rewards that look at a response's form: there is no reference to verify."""
+_OTHER = "-918273.645"
+"""An answer that no problem has."""
 
 
 def reference_response(problem: Problem, form: AnswerForm) -> str | None:
@@ -20,6 +29,8 @@ def reference_response(problem: Problem, form: AnswerForm) -> str | None:
     Raises:
         ValueError: the reference is not of the form that its reward reads.
     """
+    if problem.reward in _FORM_ALONE:
+        return None
     if problem.reward == "countdown":
         puzzle = json.loads(problem.answer)
         if not (isinstance(puzzle, dict) and puzzle.get("numbers") and isinstance(puzzle.get("target"), int)):
@@ -33,9 +44,7 @@ def reference_response(problem: Problem, form: AnswerForm) -> str | None:
     answer = problem.answer
     if problem.reward == "reasoning_gym":
         answer = str(json.loads(answer)["answer"])
-    if form == "boxed" or (form == "any" and "\n" in answer):
-        return f"\\boxed{{{answer}}}"
-    return f"Answer: {answer}"
+    return _stated(answer, form)
 
 
 def find_unverifiable(
@@ -50,24 +59,40 @@ def find_unverifiable(
         progress: called with (problems graded, problems in all).
     """
     dropped: dict[str, Dropped] = {}
-    asked = 0
+    owner: dict[str, Problem] = {}
     for problem in problems:
         found = _examined(problem, form)
         if isinstance(found, Dropped):
             dropped[problem.id] = found
         elif found is not None:
-            grader.submit(GradeRequest(problem.id, problem, found))
-            asked += 1
-    owner = {problem.id: problem for problem in problems}
+            owner[problem.id] = problem
+            for probe, response in (("reference", found), ("other", _stated(_OTHER, form))):
+                grader.submit(GradeRequest(f"{problem.id}\n{probe}", problem, response))
     graded = 0
     for part in (grader.finished, grader.drain):
-        for name, grade in part():
+        for request_id, grade in part():
             graded += 1
-            if grade.verdict is not Verdict.RIGHT:
-                what = "its reward cannot judge it" if grade.verdict is Verdict.ERROR else "its own reward says wrong"
-                dropped[name] = Dropped(owner[name], Reason.UNVERIFIABLE, f"{what}: {grade.detail}"[:300])
-        progress(graded, asked)
+            name, _, probe = request_id.rpartition("\n")
+            fault = _fault(probe, grade)
+            if fault and (name not in dropped or probe == "reference"):
+                dropped[name] = Dropped(owner[name], Reason.UNVERIFIABLE, fault[:300])
+        progress(graded, 2 * len(owner))
     return [dropped[problem.id] for problem in problems if problem.id in dropped]
+
+
+def _fault(probe: str, grade: Grade) -> str:
+    """What a grade of the reference, or of a wrong answer, says against the reference; "" if nothing."""
+    if grade.verdict is Verdict.ERROR:
+        return f"its reward cannot judge by it: {grade.detail}"
+    if probe == "reference":
+        return "" if grade.verdict is Verdict.RIGHT else f"its own reward says wrong: {grade.detail}"
+    return f"its reward takes any answer for right: {grade.detail}" if grade.verdict is Verdict.RIGHT else ""
+
+
+def _stated(answer: str, form: AnswerForm) -> str:
+    if form == "boxed" or (form == "any" and "\n" in answer):
+        return f"\\boxed{{{answer}}}"
+    return f"Answer: {answer}"
 
 
 def _examined(problem: Problem, form: AnswerForm) -> Dropped | str | None:

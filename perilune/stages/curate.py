@@ -23,7 +23,7 @@ from typing import Any
 from perilune.curation.asking import Ask, Asker, Settings, Spent, rewards_key, rights
 from perilune.curation.balance import find_over_quota
 from perilune.curation.contamination import find_contaminated
-from perilune.curation.difficulty import measure_difficulty
+from perilune.curation.difficulty import measure_difficulty, to_confirm
 from perilune.curation.duplicates import find_duplicates
 from perilune.curation.fates import Dropped, Reason, StepReport
 from perilune.curation.forms import form_of
@@ -209,6 +209,13 @@ class _Curation:
         with parts.workers.serving(parts.trainer) as engine:
             asker = self._asker(engine)
             answers = asker.ask(asks, settings, progress)
+            doubtful = to_confirm(asks, answers, config) if config.confirm else []
+            if doubtful:
+                self._session.display.note(
+                    f"{len(doubtful)} would be dropped; {config.samples} answers more each decide"
+                )
+                twice = replace(settings, samples=2 * config.samples)
+                answers |= asker.ask(doubtful, twice, progress)
         self._state.measured, dropped = measure_difficulty(asks, answers, config)
         known = {name: found.problem for name, found in self._state.measured.items()}
         self._state.problems = [known.get(problem.id, problem) for problem in self._state.problems]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from perilune.rewards.router import check_rewards_work
 from perilune.rl.checkpoint import write_folder
 from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
+from perilune.stages.curate import curate, with_curated
+from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.evaluate import measure
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.run_folder import RunFolder, changes_of, check_run, open_run
@@ -125,8 +128,6 @@ def _run_steps(session: Session, build: Build) -> None:
             else:
                 _run_stage(session, step, build)
         if step == "curate":
-            from perilune.stages.curate import with_curated
-
             session = with_curated(session)
 
 
@@ -142,18 +143,13 @@ def _reopen_rl(session: Session) -> None:
 
 def _run_stage(session: Session, stage: str, build: Build) -> None:
     """A stage, its model if it trains one, and the commit that says that it is done."""
-    if stage == "curate":
-        from perilune.stages.curate import curate
-
-        curate(session)
-    elif stage == "warmup":
-        from perilune.stages.demonstrate import write_warmup_set
-
-        write_warmup_set(session, build)
-    elif stage == "sft":
-        warm_up(session)
-    else:
-        reinforce(session)
+    stages: dict[str, Callable[[Session], object]] = {
+        "curate": curate,
+        "warmup": lambda session: write_warmup_set(session, build),
+        "sft": warm_up,
+        "rl": reinforce,
+    }
+    stages[stage](session)
     ledger, trainer = session.run.ledger, session.components.trainer
     if stage in _MODEL_AFTER:
         with session.clock.phase("save"):

@@ -1,0 +1,85 @@
+"""A reference that no response can be judged by is found before a model is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perilune.curation.references import find_unverifiable, reference_response
+from perilune.data.problems import generator_demonstrations
+from perilune.problem_config import GeneratorConfig, SourceConfig
+from perilune.rewards.pool import GradingPool
+from perilune.types import Message, Problem
+
+
+def problem(answer: str, reward: str = "math", name: str = "p") -> Problem:
+    return Problem(name, (Message("user", "?"),), answer, reward)
+
+
+def quiet(done: int, total: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize("answer", ["18", "1,234.5", r"\frac{1}{2}", "x^2 - 4", "Paris", "3 apples", "(1, 2)", "50%"])
+@pytest.mark.parametrize("form", ["boxed", "answer_line", "any"])
+def test_what_can_be_judged_stays(grader: GradingPool, answer: str, form: str) -> None:
+    assert find_unverifiable([problem(answer)], grader, form, quiet) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "detail"),
+    [
+        ("", "no_answer", "no reference answer"),
+        ("  ", "no_answer", "no reference answer"),
+        ("???", "unverifiable", "cannot judge by it"),
+        (r"\frac{", "unverifiable", "cannot judge by it"),
+        ("x" * 300, "unverifiable", "its own reward says wrong: answer of 300 characters"),
+    ],
+)
+def test_what_cannot_be_judged_goes(grader: GradingPool, answer: str, reason: str, detail: str) -> None:
+    (found,) = find_unverifiable([problem(answer)], grader, "any", quiet)
+    assert found.reason == reason and detail in found.detail
+
+
+def test_a_reward_that_takes_anything_judges_nothing(
+    grader: GradingPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kind_reward.py").write_text(
+        "from perilune.types import Grade, Verdict\n"
+        "def kind(problem, response, stop):\n    return Grade(Verdict.RIGHT, 1.0, 'fine')\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with GradingPool(grader._config) as pool:
+        (found,) = find_unverifiable([problem("1", "kind_reward:kind")], pool, "any", quiet)
+    assert "takes any answer for right" in found.detail
+
+
+def test_an_unknown_reward_is_told_of(grader: GradingPool) -> None:
+    (found,) = find_unverifiable([problem("1", "maths")], grader, "any", quiet)
+    assert "unknown reward 'maths'" in found.detail
+
+
+def test_order_and_ids_survive_and_progress_is_told(grader: GradingPool) -> None:
+    told: list[tuple[int, int]] = []
+    pile = [problem("???", name="a\nb"), problem("2", name="c"), problem("", name="d"), problem("((", name="e")]
+    found = find_unverifiable(pile, grader, "any", lambda *p: told.append(p))
+    assert [fate.problem.id for fate in found] == ["a\nb", "d", "e"]
+    assert told[-1] == (6, 6)
+
+
+def test_references_of_other_rewards() -> None:
+    assert reference_response(problem(json.dumps({"numbers": [1, 2], "target": 3}), "countdown"), "any") is None
+    assert reference_response(problem(json.dumps({"answer": "7"}), "reasoning_gym"), "boxed") == r"\boxed{7}"
+    assert reference_response(problem("x", "format"), "any") is None
+    for broken in ("[]", "no json", json.dumps({"numbers": [1]})):
+        with pytest.raises(ValueError, match=r".+"):
+            reference_response(problem(broken, "countdown"), "any")
+
+
+def test_the_built_in_generators_references_stay(grader: GradingPool) -> None:
+    source = SourceConfig(kind="generator", generators=(GeneratorConfig(name="arithmetic"),))
+    shown = generator_demonstrations(source, 30, seed=0)
+    assert find_unverifiable([d.problem for d in shown], grader, "any", quiet) == []
