@@ -140,12 +140,12 @@ class WarmupConfig(Section):
     samples: PositiveInt = 2
     """Responses per problem and variant."""
     shots: Natural = 2
-    """Worked examples in a prompt."""
+    """Worked examples in a prompt, those nearest to the problem."""
     examples: str | None = None
-    """JSONL file of worked examples (question, response, variant) in place of the built-in ones."""
-    temperature: PositiveFloat = 0.8
+    """JSONL file of worked examples (variant, question, response, answer) in place of the built-in ones."""
+    temperature: PositiveFloat = 0.3
     """Sampling temperature."""
-    max_response_tokens: PositiveInt = 320
+    max_response_tokens: PositiveInt = 160
     """Maximum response length."""
     teacher: str | None = None
     """Model that writes the demonstrations: a built-in name, folder or hub id; by default the model of the recipe."""
