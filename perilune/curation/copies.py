@@ -59,7 +59,8 @@ def next_question(response: str, form: AnswerForm) -> str | None:
     """Where a response goes on to another question after its answer, as a short quotation; None if it does not."""
     answers = find_answers(response, form)
     behind = response[answers[0].end :] if answers else ""
-    match = _ASKS_ON.search(behind) or re.search(r"[^\n.!。！]*[?？]", behind)
+    last = response[answers[-1].end :] if answers else ""
+    match = _ASKS_ON.search(behind) or re.search(r"[^\n.!。！]*[?？]", last)
     if match is None:
         # Before the answer, a line that opens a question is the response's own retelling unless there are two.
         openings = list(_ASKS_ON.finditer(response))

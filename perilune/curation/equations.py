@@ -6,12 +6,17 @@ import re
 from fractions import Fraction
 
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
-_SIGNS = {"+": "+", "-": "-", "−": "-", "–": "-", "*": "*", "×": "*", "x": "*", "·": "*", "/": "/", "÷": "/", ":": "/"}
+_SIGNS = {"+": "+", "-": "-", "−": "-", "–": "-", "*": "*", "×": "*", "x": "*", "X": "*", "·": "*", "/": "/", "÷": "/"}
 _SIGN = "[" + re.escape("".join(_SIGNS)) + "]"
+# What makes another number of the result: more of an expression, a remainder, a modulus, a mixed number.
+_GOES_ON = (
+    r"(?![\d.,]*\d)(?!\s*[/*×÷^+]\s*\d)(?!\s*-\s*\d)"
+    r"(?!\s*(?:\d|[rR](?:em(?:ainder)?)?\b|(?:with|and) (?:an? )?(?:rem|\d|left)|\(?mod|余))"
+)
 # A chain of operations on the left, one number on the right; what stands around it may not belong to the expression.
 _EQUATION = re.compile(
     rf"(?<![\w.,/*×÷^()=+−-])(?<![+*/×÷=−-]\s)({_NUMBER}(?:\s*{_SIGN}\s*{_NUMBER})+)\s*=\s*\$?(-?{_NUMBER})"
-    rf"(?![\d.,]*\d)(?!\s*[/*×÷^+]\s*\d)(?!\s*-\s*\d)"
+    rf"{_GOES_ON}"
 )
 _PART = re.compile(rf"({_NUMBER})|({_SIGN})")
 _TAKEN_BACK = re.compile(

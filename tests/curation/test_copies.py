@@ -49,6 +49,7 @@ def test_next_questions(response: str, asks: str) -> None:
         "What is asked? The sum: 30 + 12 = 42.\nAnswer: 42",
         "Question: the sum of 30 and 12.\n30 + 12 = 42\nAnswer: 42",
         "Answer: 42\nThat is all.",
+        "Answer: 32\nIs that right? No.\nAnswer: 42",
         "no answer at all",
     ],
 )
