@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 _LETTERS = "ABCDEFGHIJ"
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩"
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
 _BEFORE = r"(?<![A-Za-z0-9_\\^'.-])"
 # One pattern per way of marking; {} is the label. A label in brackets may touch what stands before it.
 _STYLES = (
@@ -18,17 +20,23 @@ _STYLES = (
     (_BEFORE + r"{}\s?[.:](?![A-Za-z]\.)", _LETTERS.lower()),
     (_BEFORE + r"{}\s?\)", _LETTERS.lower()),
     (r"{}", _CIRCLED),
+    (r"\(\s?{}\s?\)", "123456789"),
+    (r"\(\s?{}\s?\)", _ROMAN),
+    (_BEFORE + r"{}\s?[.)]", tuple(label.upper() for label in _ROMAN)),
     # Labels of Markdown lists: "- A 12", "* B 13".
-    (r"(?m:^)\s*[-*•|]?\s*{}\s(?=\S)", _LETTERS),
+    (r"(?m:^)\s*[-*•|]?\s*(?:\*\*)?{}(?:\*\*)?\s(?=\S)", _LETTERS),
 )
+
+_FIRSTS = 20
+"""Places looked at where a list may begin, the last ones: a text of nothing but labels must not take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """An ordered list of options."""
 
-    labels: str
-    """The labels in order, 'ABCD'."""
+    labels: tuple[str, ...]
+    """The labels in order."""
     contents: tuple[str, ...]
     """What stands behind each label; the last one ends with its line or sentence."""
     stem: str
@@ -41,11 +49,17 @@ class Options:
         """Whether the labels are capital letters."""
         return self.labels[0] == "A"
 
+    @property
+    def counting(self) -> bool:
+        """Whether they are numbers, which also number parts of a question."""
+        return self.labels[0] in {"1", "i", "I"}
+
 
 def find_options(text: str) -> Options | None:
-    """The list of two or more labels in order, from A, a or ① on, with something behind each; the longest if several.
+    """The list of two or more labels in order from A, a, ① or (1) on, with something behind each.
 
-    Lists whose labels follow one and the same word (Plan A: … Plan B: …) name things and are no options.
+    The longest of several. Lists whose labels follow one and the same word (Plan A: … Plan B: …) name things and are
+    no options.
 
     Args:
         text: a question, with ASCII brackets and punctuation.
@@ -54,7 +68,7 @@ def find_options(text: str) -> Options | None:
     return max(found, key=lambda options: len(options.labels), default=None)
 
 
-def _of_style(text: str, style: str, labels: str) -> Options | None:
+def _of_style(text: str, style: str, labels: Sequence[str]) -> Options | None:
     places = _places(text, style, labels)
     if len(places) < 2 or _names_things(text, [start for start, _ in places]):
         return None
@@ -63,13 +77,14 @@ def _of_style(text: str, style: str, labels: str) -> Options | None:
     contents = [_bare(content) for content in [*contents, last]]
     if not all(contents):
         return None
-    return Options(labels[: len(places)], tuple(contents), text[: places[0][0]], tail)
+    return Options(tuple(labels[: len(places)]), tuple(contents), _stem(text[: places[0][0]]), tail)
 
 
-def _places(text: str, style: str, labels: str) -> list[tuple[int, int]]:
+def _places(text: str, style: str, labels: Sequence[str]) -> list[tuple[int, int]]:
     """Start and end of each label, the last run from the first label on: a text may speak of (A) before it lists it."""
     best: list[tuple[int, int]] = []
-    for first in re.finditer(style.format(re.escape(labels[0])), text):
+    firsts = list(re.finditer(style.format(re.escape(labels[0])), text))
+    for first in firsts[-_FIRSTS:]:
         run = [first.span()]
         for label in labels[1:]:
             match = re.compile(style.format(re.escape(label))).search(text, run[-1][1])
@@ -97,7 +112,13 @@ def _split_last(rest: str) -> tuple[str, str]:
     return (rest, "") if match is None else (rest[: match.end()], rest[match.end() :])
 
 
+def _stem(text: str) -> str:
+    """Without the LaTeX or bold marks that open the first label."""
+    return re.sub(r"[\s$*{]*(?:\\(?:textbf|text|mathrm|mathbf)[\s{]*)?\Z", "", text)
+
+
 def _bare(content: str) -> str:
     """Without what stands around it: LaTeX spaces and closing braces, bold marks, full stops."""
     content = re.sub(r"\\q?quad|\\(?:textbf|text|mathrm|mathbf|hspace|\[|\]|\\|[ ,;:])", " ", content)
+    content = re.sub(r"\n\s*[-*•]\s*$", "", content)
     return re.sub(r"^[\s{}$*~;,.。|]+|[\s{}$*~;,.。|]+$", "", content)
