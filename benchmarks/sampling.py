@@ -4,7 +4,7 @@ All runs begin with one warm-up model (the quickstart's, made once), and differ 
 Runs that have ended are not run again, one that was stopped goes on. Writes a picture, and prints a Markdown table.
 Usage:
 
-    python benchmarks/sampling.py [--folder runs/sampling] [--iterations 6] [--seeds 0 1 2] [--threads 1]
+    python benchmarks/sampling.py [--folder runs/sampling] [--iterations 4] [--seeds 0 1 2] [--threads 1]
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ ARMS = {
 """Settings of each; the first is what the others are compared with."""
 SMALL = (
     *("logging.tensorboard=false", "problems.heldout.count=120", "evaluation.max_response_tokens=128"),
-    *("rl.max_response_tokens=128", "rl.segment_tokens=128", "rl.problems_per_iteration=8", "rl.group_size=6"),
-    *("rl.learning_rate=3e-6", "problems.train.count=48"),
+    *("rl.max_response_tokens=128", "rl.segment_tokens=128", "rl.problems_per_iteration=6", "rl.group_size=6"),
+    *("rl.learning_rate=3e-6", "problems.train.count=30"),
 )
 """The quickstart with a pool so small that problems come again, without which prioritised is uniform; with responses
 whole in their iteration, so that no problem is busy; and a learning rate at which learning takes several iterations."""
@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "sampling", help="where the runs are")
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "sampling.svg", help="where the picture goes")
-    parser.add_argument("--iterations", type=int, default=6)
+    parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -121,7 +121,10 @@ def picture(arms: Sequence[Arm], start: float) -> str:
 
 
 def accuracies(arms: Sequence[Arm], start: float) -> list[Series]:
-    """A line per arm, from the warm-up's accuracy; the arms stand a little beside each other, so that their ranges can be told apart."""
+    """A line per arm, from the warm-up's accuracy.
+
+    The arms stand a little beside each other, so that their ranges can be told apart.
+    """
     found = []
     for hue, arm in enumerate(arms):
         by_step: dict[int, list[float]] = {0: [start]}
