@@ -87,9 +87,9 @@ def _offered(question: _Question, options: Options, cue: bool) -> bool:
     about_list = tasks >= 2 or proof or (wordings.AFTERWARDS.search(options.tail) is not None and not cue)
     if _is_label(question.answer, options):
         # The answer 2 may be a number; B is none.
-        doubtful = options.counting or not (options.upper or cue or len(options.labels) > 2)
+        doubtful = options.weak or not (options.upper or cue or len(options.labels) > 2)
         return not doubtful or (asks and not about_list)
-    if about_list or options.counting:
+    if about_list or options.weak:
         return False
     given = question.answer.strip(" .$").casefold()
     named = bool(given) and given in {content.strip(" .$").casefold() for content in options.contents}

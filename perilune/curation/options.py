@@ -11,6 +11,7 @@ _LETTERS = "ABCDEFGHIJ"
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩"
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
 _BEFORE = r"(?<![A-Za-z0-9_\\^'.-])"
+_BARE = _BEFORE + r"{}\s(?=[^\sa-z])"
 # One pattern per way of marking; {} is the label. A label in brackets may touch what stands before it.
 _STYLES = (
     (r"[(\[]\s*{}\s*[)\]]", _LETTERS),
@@ -23,6 +24,7 @@ _STYLES = (
     (r"\(\s?{}\s?\)", "123456789"),
     (r"\(\s?{}\s?\)", _ROMAN),
     (_BEFORE + r"{}\s?[.)]", tuple(label.upper() for label in _ROMAN)),
+    (_BARE, _LETTERS),
     # Labels of Markdown lists: "- A 12", "* B 13".
     (r"(?m:^)\s*[-*•|]?\s*(?:\*\*)?{}(?:\*\*)?\s(?=\S)", _LETTERS),
 )
@@ -43,6 +45,8 @@ class Options:
     """What stands before the first label."""
     tail: str
     """What stands after the last option."""
+    bare: bool = False
+    """Whether the labels are letters without any mark in running text."""
 
     @property
     def upper(self) -> bool:
@@ -50,22 +54,22 @@ class Options:
         return self.labels[0] == "A"
 
     @property
-    def counting(self) -> bool:
-        """Whether they are numbers, which also number parts of a question."""
-        return self.labels[0] in {"1", "i", "I"}
+    def weak(self) -> bool:
+        """Whether such labels often stand for something else: numbers for parts of a question, letters for names."""
+        return self.labels[0] in {"1", "i", "I"} or self.bare
 
 
 def find_options(text: str) -> Options | None:
-    """The list of two or more labels in order from A, a, ① or (1) on, with something behind each.
+    """The list of labels in order from A, a, ①, (1) or (i) on, two or more, with something behind each.
 
-    The longest of several. Lists whose labels follow one and the same word (Plan A: … Plan B: …) name things and are
-    no options.
+    Of several the longest with plain marks. Lists whose labels follow one and the same word (Plan A: … Plan B: …) name
+    things and are no options.
 
     Args:
         text: a question, with ASCII brackets and punctuation.
     """
     found = [options for style, labels in _STYLES if (options := _of_style(text, style, labels)) is not None]
-    return max(found, key=lambda options: len(options.labels), default=None)
+    return max(found, key=lambda options: (not options.weak, len(options.labels)), default=None)
 
 
 def _of_style(text: str, style: str, labels: Sequence[str]) -> Options | None:
@@ -77,7 +81,7 @@ def _of_style(text: str, style: str, labels: Sequence[str]) -> Options | None:
     contents = [_bare(content) for content in [*contents, last]]
     if not all(contents):
         return None
-    return Options(tuple(labels[: len(places)]), tuple(contents), _stem(text[: places[0][0]]), tail)
+    return Options(tuple(labels[: len(places)]), tuple(contents), _stem(text[: places[0][0]]), tail, style == _BARE)
 
 
 def _places(text: str, style: str, labels: Sequence[str]) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ def _rule(*patterns: str) -> re.Pattern[str]:
 _START = r"(?:^|(?<=[.?!。;:,\n])|(?<=[\])}$]\s))[\s*#>\"'(\[-]*"
 """Where an instruction may begin: at the start, or after a mark."""
 _LISTED = (
-    r"(?:option|answer|choice|alternative|statement|letter|response|conclusion|expression|inequality|equation|box)s?"
+    r"(?:option|answer|choice|alternative|statement|letter|response|conclusion|expression|inequality|equation|box"
+    r"|unit|word|term|symbol|sign|graph|figure|definition|description)s?"
 )
 
 CHOICE = _rule(
@@ -30,7 +31,7 @@ CHOICE = _rule(
     r"\b(?:choose|select|pick|answer) (?:one )?(?:from|of|among|between) (?:the )?(?:following|options|choices|list)",
     r"\b(?:answer|reply|respond)(?: only)? with (?:only |just )?(?:the|a|one|its) (?:\w+ )?(?:letter|option)",
     r"\b(?:letter|label) of (?:the|your) (?:\w+ )?(?:answer|option|choice)",
-    r"(?:^|[.?!:\n]\s*)(?:answer |the )?(?:options|choices|alternatives)(?: are)?\s*:",
+    r"(?:^|[.?!:\n]\s*)(?:answer |the )?(?:options|choices|alternatives)(?: are\b|\s*:)",
     r"^\W*multiple[- ]choice\W",
     r"\bodd one out\b",
     r"(?:下列|以下|下面|下述|上述|如下)[^。?!\n]{0,60}?(?:的(?:一项|选项)?是|哪|的有|的为|不是)",
@@ -101,7 +102,8 @@ SURE_WORDS = frozenset(
 """Answers that are true/false whatever was asked; the others of YES_NO need a question of this form."""
 
 TRUE_FALSE = _rule(
-    r"\btrue (?:or|/) ?(?:is it )?false\b|\btrue/false\b|\bright or wrong\b|\bcorrect or (?:incorrect|not|wrong)\b",
+    r"\btrue (?:or|/) ?(?:is it )?false\b|\btrue/false\b|\bright\s?(?:or|/)\s?wrong\b"
+    r"|\bcorrect\s?(?:or|/)\s?(?:incorrect|not|wrong)\b",
     r"\btrue or not\b|\bt\s?/\s?f\b|\by(?:es)?\s?(?:or|/)\s?n(?:o)?\b|\bagree or disagree\b|\btruth value\b"
     r"|\b[01] (?:for|if|means) (?:yes|no|true|false)\b",
     r"\bis (?:it|this|that|the (?:following |above )?(?:statement|claim|assertion))(?: \w+){0,4}"
@@ -150,7 +152,7 @@ PROVE = _rule(
     r"(?= (?:the|an?|this|that|its?|from|each|\w+'s|\w+ (?:formula|law|rule|identity|theorem|equation))\b)"
     r"(?! (?:the )?(?:value|number|function))",
     r"\b(?:and|then|to) derive (?:the|an?|this|that) ",
-    _START + r"(?:please )?(?:explain|justify|argue|give (?:a|the) reason) why\b",
+    _START + r"(?:please )?(?:explain|justify|argue|give (?:a|the) reason)\b[^.?!,]{0,40}? why\b",
     # Not the certificate (身份证明), and not what somebody has proved before (已证明).
     r"(?<!身份)(?<!学生)(?<!出生)(?<!收入)(?<!健康)(?<!毕业)(?<!在职)(?<!疾病)(?<!事实)(?<!实践)(?<!实验)(?<!已经)(?<!可以)"
     r"(?<![开凭的份张被已据])证明(?!书|材料|文件|人|信|件|了|复印|给|自己)",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,50 @@ M, T, P, N = Reason.MULTIPLE_CHOICE, Reason.TRUE_FALSE, Reason.PROOF, None
 
 # (question, reference answer, form): near misses as well as forms.
 CASES = [
+    ("If f(x)=2x, which graph shows f? A: a line; B: a parabola; C: a circle; D: a hyperbola", "A", M),
+    ("A) 12  B) 15  C) 18  D) 21\nWhat is three times six?", "C", M),
+    ("Complete the sentence: The product of two negatives is ___ . [A] negative [B] positive [C] zero", "positive", M),
+    ("What's the slope of y=3x+2? Choices are 2, 3, 5 and 6.", "3", M),
+    ("Mark the correct box: 0.1*0.1 = ( ) 0.1 ( ) 0.01 ( ) 1", "0.01", M),
+    ("Choose the appropriate unit for the mass of a cat: mg, g, kg, t.", "kg", M),
+    ("For what value of k does the system have no solution?\nA: 1\nB: 2\nC: 3\nD: 4\nE: none of these", "D", M),
+    ("若x=2,则x²+1的值为 A 3 B 4 C 5 D 6", "C", M),
+    ("以下四个选项,哪一个与众不同?猫,狗,桌子,兔子", "桌子", M),
+    ("Every even number over 2 tested so far is a sum of two primes. Is the sum 3+5 even?", "Yes", T),
+    ("Has the equation 2x=2x+1 a solution?", "No", T),
+    ("Every rectangle is a parallelogram. Correct?", "Correct", T),
+    ("Triangle with sides 2, 3, 6 exists. (right / wrong)", "wrong", T),
+    ("Comment on the truth of: 1 is prime.", "False", T),
+    ("两条平行线永不相交。(对/错)", "对", T),
+    ("9是不是平方数?", "是", T),
+    ("用5元钱能买到3支2元的笔吗?", "不能", T),
+    ("Using the definition of limit, prove lim x->0 of x sin(1/x) = 0.", "0", P),
+    ("Let n be odd. It is required to show that 8 divides n^2-1.", "", P),
+    ("Explain in detail why 0.999... equals 1.", "Because the difference is zero.", P),
+    ("Find a proof of the AM-GM inequality for two variables.", "", P),
+    ("Argue that no perfect square ends in 7.", "", P),
+    ("证明下列恒等式:sin²x+cos²x=1。", "", P),
+    ("请推导一元二次方程的求根公式。", "略", P),
+    ("如何证明根号2是无理数?", "", P),
+    (
+        "Tom must choose the correct key from 6 keys. What is the probability of a hit? Give a fraction.",
+        "1/6",
+        N,
+    ),
+    ("Which whole number between 30 and 40 is divisible by 7?", "35", N),
+    ("Is it cheaper to buy 3 pens for $4 or 5 pens for $6, and by how much per pen in cents?", "13", N),
+    ("The letters A, B, C, D stand for digits with AB + CD = 99. What is A+B+C+D?", "18", N),
+    ("A. Smith earns $20, B. Jones $30 and C. Brown $25 an hour. What do they earn together in 2 hours?", "150", N),
+    ("Show how 36 can be factored into primes.", "2^2*3^2", N),
+    ("What is the truth table size for 4 variables (rows)?", "16", N),
+    ("The proof of a rum is 151. What is its alcohol by volume in percent?", "75.5", N),
+    ("An exam has 30 true/false items. Mia does 40% of them. How many are left?", "18", N),
+    ("Prove your skills: what is 17*23?", "391", N),
+    ("Whether it rains or not, Sam walks 3 km daily. How many km in June?", "90", N),
+    ("小红和小明谁跑得快?小红每秒5米,小明每分钟240米。快的每秒比慢的多跑几米?", "1", N),
+    ("老师判断对了12道题,错了3道,正确率是多少?", "80%", N),
+    ("选择其中三个数组成三位数,数字1,2,3,4,一共能组成多少个?", "24", N),
+    ("小明有没有吃完苹果?他有5个,吃了3个,还剩几个?", "2", N),
     ("Read the options and write only the capital letter: the square root of 81 is\nA - 7\nB - 8\nC - 9", "C", M),
     ("3/8 as a decimal is: (i) 0.375 (ii) 0.38 (iii) 0.83", "(i)", M),
     ("What is 10% of 90? Is it 9, 90 or 900?", "9", N),
@@ -224,9 +269,10 @@ def test_real_programming_tasks_are_none_of_these() -> None:
     assert [form for prompt, answer in asked if (form := form_of(prompt, answer))] == []
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "part", [" ", "\n", "(A) x ", "a. x\n", "(", "show by ", "(i) a (ii) b ", "下列", "give the a-a-a, ", "。"]
 )
 def test_long_texts_take_no_time(part: str) -> None:
+    started = time.process_time()
     form_of(part * (30_000 // len(part)), "B")
+    assert time.process_time() - started < 5
