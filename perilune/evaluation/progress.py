@@ -6,7 +6,7 @@ import math
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -120,6 +120,11 @@ class Display:
     def evaluation(self, name: str, summary: EvaluationSummary) -> None:
         """One line about an evaluation."""
         self._say(evaluation_line(name, summary), "bold")
+
+    def show(self, lines: Sequence[str]) -> None:
+        """An outcome in lines of text, on the outcome's stream."""
+        for line in lines:
+            self._outcome.print(Text(_printable(line)), soft_wrap=True)
 
     def finish(self, summary: Mapping[str, Any], report: Path) -> None:
         """The outcome of a run: accuracy and length of each model that was evaluated, and where the report is."""

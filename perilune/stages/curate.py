@@ -34,7 +34,9 @@ from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.data.problems import dressed, load_pile
 from perilune.errors import ProblemsError
+from perilune.evaluation.curation_data import read_curation
 from perilune.evaluation.curation_report import write_curation_report
+from perilune.evaluation.curation_text import funnel_lines
 from perilune.protocols import Engine
 from perilune.stages.curation_files import (
     COUNTS,
@@ -127,6 +129,7 @@ class _Curation:
         """Write what stays; it is the end of the stage."""
         self._save(finished=True)
         write_curation_report(self._folder)
+        self._session.display.show(funnel_lines(read_curation(self._folder)))
         if not self._state.problems:
             raise ProblemsError(
                 f"curation left none of {self._pile} problems; {self._folder / 'report.html'} shows which step took "

@@ -16,6 +16,7 @@ from perilune.evaluation.jsonl import restore_lines
 from perilune.evaluation.metrics import METRICS_FILE
 from perilune.rewards.pool import GradingPool
 from perilune.rl.skipped import saving_skipped
+from perilune.stages.demonstrate import DEMONSTRATIONS_FILE, FOLDER
 from perilune.stages.interruptions import deferred
 from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import (
@@ -29,15 +30,21 @@ from perilune.types import (
 )
 
 
-def demonstrations_for(recipe: Recipe, grader: GradingPool) -> list[Demonstration]:
+def demonstrations_for(recipe: Recipe, grader: GradingPool, written: Path | None = None) -> list[Demonstration]:
     """The warm-up set, each response verified by its problem's reward.
+
+    Args:
+        recipe: names the demonstrations, or the problems that they are made for.
+        grader: verifies them.
+        written: demonstrations that a model wrote in this run, if it did; a file that the recipe names goes before.
 
     Raises:
         ProblemsError: none is left after verification.
     """
     config, source = recipe.sft, recipe.problems.train
-    if config.demonstrations is not None:
-        candidates = load_demonstrations(Path(config.demonstrations), count=config.count)
+    chosen = Path(config.demonstrations) if config.demonstrations is not None else written
+    if chosen is not None:
+        candidates = load_demonstrations(chosen, count=config.count)
     elif source.kind == "generator":
         form: AnswerForm = "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
         direct = round(config.count * config.direct_share)
@@ -77,7 +84,8 @@ def warm_up(session: Session) -> None:
     recipe, components = session.recipe, session.components
     with session.clock.phase("sft"):
         before = session.grader.stats.errors
-        demonstrations = demonstrations_for(recipe, session.grader)
+        written = session.run.path / FOLDER / DEMONSTRATIONS_FILE if "warmup" in recipe.stages else None
+        demonstrations = demonstrations_for(recipe, session.grader, written)
         errors = session.grader.stats.errors - before
         if errors:
             session.display.warn(f"{errors} demonstrations are left out because their grading ended in an error")
