@@ -2,8 +2,8 @@
 
 A word alone is no behaviour: a marker counts where a sentence begins with it or says what the writer does, and where
 what must follow it does follow: a plan has steps and stands near the beginning, a check shows what it checks, a second
-thought corrects something, another way is gone. English and Chinese. It is a measure by rule: it finds how thoughts are
-told, not whether they are deep.
+thought corrects something, another way is gone, and neither says again what was said before. English and Chinese. It is
+a measure by rule: it finds how thoughts are told, not whether they are deep.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ _ENDS = re.compile(r"(?:[.!?](?=\s|$)|[。！？]|\n)+")
 _LIST_MARK = re.compile(r"^[\s*#>_-]*(?:\(?\d{1,2}[.)]\s+)?[*_]*")
 _EQUATION = re.compile(r"\d[^\n=≈]{0,60}[=≈]\s*[-$\\(]*\s*\d|=\s*[-$\\(]*\w|[≠<>≤≥]\s*\d")
 _DIGIT = re.compile(r"\d")
+_PLAIN_EQUATION = re.compile(r"[\d(][^\n=≈,;:]*[=≈]\s*[-$\\(]*\d[\d.,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,26 @@ class _Sentence:
     """Without list and bold marks before it."""
     start: int
     """Its place in the response."""
+    before: str
+    """What stands before it."""
     rest: str
     """What follows it, as far as a marker reaches."""
     rest_of_line: str
     length: int
     """Of the whole response."""
+
+
+def _computes(text: str, before: str) -> bool:
+    """Whether there is an equation, and one that was not written before."""
+    if not _EQUATION.search(text):
+        return False
+    plain = [_squeezed(equation) for equation in _PLAIN_EQUATION.findall(text)]
+    written = {_squeezed(equation) for equation in _PLAIN_EQUATION.findall(before)}
+    return not plain or any(equation not in written for equation in plain)
+
+
+def _squeezed(equation: str) -> str:
+    return re.sub(r"\s", "", equation).rstrip(".,")
 
 
 def _sentences(text: str) -> Iterator[_Sentence]:
@@ -81,7 +97,7 @@ def _sentences(text: str) -> Iterator[_Sentence]:
         if sentence:
             rest = text[end : end + _REACH]
             line = "" if text[start:end].endswith("\n") else rest.split("\n", 1)[0]
-            yield _Sentence(sentence, start, rest, line, len(text))
+            yield _Sentence(sentence, start, text[:start], rest, line, len(text))
         start = end
 
 
@@ -136,7 +152,9 @@ def _evaluation(sentence: _Sentence) -> str | None:
     shown = sentence.text[marker.end() :] + " " + sentence.rest_of_line
     if sentence.text.rstrip("*_").endswith((":", "：")):
         shown += " " + sentence.rest.strip().split("\n", 1)[0]
-    return sentence.text if _EQUATION.search(shown) or _reasons(shown) else None
+    if _EQUATION.search(shown):
+        return sentence.text if _computes(shown, sentence.before) else None
+    return sentence.text if _reasons(shown) else None
 
 
 def _reasons(text: str) -> bool:
@@ -195,7 +213,7 @@ def _exploration(sentence: _Sentence) -> str | None:
     if marker is None:
         return None
     way = sentence.text[marker.end() :] + " " + sentence.rest_of_line + " " + sentence.rest.strip().split("\n", 1)[0]
-    return sentence.text if _EQUATION.search(way) else None
+    return sentence.text if _computes(way, sentence.before) else None
 
 
 _TESTS = {

@@ -62,6 +62,7 @@ def test_texts_that_show_a_behaviour(text: str, shown: set[Behaviour]) -> None:
         "She pays the check of 42 dollars. 42 + 8 = 50.",
         "He checks 12 of the 42 boxes, 42 - 12 = 30.",
         "I will check it at the end. 30 + 12 = 42.",
+        "30 + 12 = 42.\nCheck: 30 + 12 = 42. Good.",
         # Reflection: the story waits, nothing is corrected, or the correction takes nothing back.
         "He has to wait 12 minutes, 30 + 12 = 42.",
         "Wait.",
@@ -73,6 +74,7 @@ def test_texts_that_show_a_behaviour(text: str, shown: set[Behaviour]) -> None:
         "Another way would be possible.",
         "She took another way home and walked 12 km.",
         "30 + 12 = 42.\nAlternatively, one could draw it.",
+        "30 + 12 = 42.\nAnother way: 30+12 = 42. Both ways give 42.",
     ],
 )
 def test_texts_that_merely_use_the_words(text: str) -> None:
