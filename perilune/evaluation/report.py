@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from perilune.evaluation.axes import duration, number, percent
 from perilune.evaluation.charts import CHART_CSS, HEIGHT, WIDTH, interval_bar
+from perilune.evaluation.curation_data import read_curation
 from perilune.evaluation.page import write_page, write_whole
 from perilune.evaluation.report_charts import (
     heldout_chart,
@@ -25,6 +26,7 @@ from perilune.evaluation.report_charts import (
 )
 from perilune.evaluation.run_data import STAGE_NAMES, Evaluation, RunData, read_run
 
+CURATION_FOLDER, CURATION_REPORT = "curation", "report.html"
 _SAMPLED_ITERATIONS = 6
 _TABLE_ROWS = 200
 
@@ -37,8 +39,16 @@ def write_report(run_folder: Path) -> Path:
     """
     run = read_run(run_folder)
     path = run_folder / "report.html"
-    write_page(path, "report.html", _context(run))
+    write_page(path, "report.html", _context(run) | {"prompt_set": _prompt_set(run_folder)})
     return path
+
+
+def _prompt_set(run_folder: Path) -> str:
+    """What curation kept, for people; "" for a run without it."""
+    if not (run_folder / CURATION_FOLDER / CURATION_REPORT).exists():
+        return ""
+    found = read_curation(run_folder / CURATION_FOLDER)
+    return f"{found.kept:,} of {found.entered:,} problems stay"
 
 
 def summary_picture(run_folder: Path, path: Path) -> None:

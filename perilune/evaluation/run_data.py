@@ -15,6 +15,8 @@ STAGE_NAMES = {"base": "Base model", "warmup": "After warm-up", "final": "After 
 """The evaluations that mark a stage's end, and what people call them."""
 
 _MODEL_AFTER = {"sft": "warmup", "rl": "final"}
+_TOLD_AFTER = {"curate": "curation", "warmup": "warmup_set"}
+"""The event that ends a stage which trains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class RunData:
     """Sample responses by iteration."""
     seconds: dict[str, float]
     """Per phase, all sessions of the run together."""
+    told: frozenset[str] = frozenset()
+    """Kinds of event that there are."""
 
     @property
     def stages(self) -> dict[str, Evaluation]:
@@ -59,8 +63,10 @@ class RunData:
 
     @property
     def finished(self) -> bool:
-        """True if the model was evaluated after the recipe's last stage."""
+        """True if the recipe's last stage is over, and the model evaluated after it if the stage trains it."""
         stages = self.recipe.get("stages", ("sft", "rl"))
+        if stages and stages[-1] in _TOLD_AFTER:
+            return _TOLD_AFTER[stages[-1]] in self.told
         last = _MODEL_AFTER.get(stages[-1], "final") if stages else "base"
         return last in self.stages
 
@@ -88,6 +94,7 @@ def read_run(folder: Path) -> RunData:
         evaluations=_evaluations(events),
         samples=_samples(folder / "samples.jsonl"),
         seconds=_seconds(events),
+        told=frozenset(event["event"] for event in events),
     )
 
 

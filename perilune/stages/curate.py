@@ -136,6 +136,8 @@ class _Curation:
                 "them, and curation.steps or the settings of that step let them stay"
             )
         values = {f"kept_after_{report.name}": report.kept for report in self._state.reports}
+        # A stage that was killed right here is told of once.
+        self._session.run.ledger.journal.forget("curation")
         self._session.tell("curation", 0, {"pile": self._pile, **values})
 
     def _step(self, name: str) -> Callable[[Callable[[int, int], None]], Sequence[Dropped]]:

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from perilune.build import build_components
 from perilune.config import Recipe
 from perilune.errors import RunFolderError
+from perilune.evaluation.jsonl import read_objects
 from perilune.evaluation.metrics import read_metrics
 from perilune.stages.components import Components
 from perilune.stages.pipeline import plan, run_pipeline
@@ -168,3 +169,41 @@ def test_a_stopped_run_goes_on_to_the_same_end(recipe: Recipe) -> None:
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     assert (summary["iterations"], summary["trajectories_trained"]) == (2, 8)
     assert (path / "models" / "final" / "config.json").exists()
+
+
+def test_rl_draws_from_what_curation_keeps(recipe: Recipe) -> None:
+    """The tiny model never verifies a true reference, so the steps that ask for one are left out."""
+    train = recipe.problems.train
+    rows = [json.loads(line) for line in Path(str(train.path)).read_text().splitlines()]
+    rows += [rows[0], {"question": "Prove that 2 < 3.", "answer": ""}]
+    _write_lines(Path(str(train.path)), rows)
+    curated = recipe.model_copy(
+        update={
+            "stages": ("curate", "rl"),
+            "curation": recipe.curation.model_validate(
+                {
+                    "steps": ["forms", "duplicates", "tags", "difficulty"],
+                    "difficulty": {"samples": 3, "max_response_tokens": 8, "trivial_rate": 1.0, "confirm": False},
+                }
+            ),
+        }
+    )
+    folder = run_pipeline(curated, build_components, quiet=True)
+    gone = read_objects(folder / "curation" / "dropped.jsonl")
+    assert {row["reason"] for row in gone} >= {"proof", "duplicate"}
+    kept = {row["id"]: row for row in read_objects(folder / "curation" / "problems.jsonl")}
+    drawn = read_objects(folder / "draws.jsonl")
+    assert drawn and {draw["problem"] for draw in drawn} <= set(kept)
+    for draw in drawn:
+        row = kept[draw["problem"]]
+        band = {"hopeless": "hard", "trivial": "easy"}.get(row["band"], row["band"])
+        assert (draw["band"], draw["tag"]) == (band, row["tags"][0])
+        assert draw["difficulty"] == pytest.approx(1 - row["pass_rate"])
+    report = (folder / "report.html").read_text()
+    assert "curation/report.html" in report and f"{len(kept)} of 10 problems stay" in report
+
+
+def test_preparing_stages_train_nothing_and_are_not_evaluated(recipe: Recipe) -> None:
+    stages = recipe.model_copy(update={"stages": ("curate", "warmup", "sft", "rl")})
+    steps = [step for step in plan(stages) if step != "evaluate base"]
+    assert steps == ["curate", "warmup", "sft", "evaluate warmup", "rl", "evaluate final"]
