@@ -5,7 +5,14 @@ from collections import Counter
 
 import pytest
 
-from perilune.data.problems import generator_demonstrations, load_demonstrations, load_problems, load_solutions
+from perilune.data.problems import (
+    dressed,
+    generator_demonstrations,
+    load_demonstrations,
+    load_pile,
+    load_problems,
+    load_solutions,
+)
 from perilune.errors import BackendUnavailable, ProblemsError
 from perilune.problem_config import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.types import Message
@@ -183,3 +190,32 @@ def test_reasoning_gym_pools_are_full_disjoint_and_scored_by_the_task():
 def test_a_missing_package_names_the_extra():
     with pytest.raises(BackendUnavailable, match=r"pip install 'perilune\[reasoning-gym\]'"):
         load_problems(SourceConfig(kind="reasoning_gym", path="chain_sum"), "train")
+
+
+def test_a_pile_keeps_what_a_source_refuses(tmp_path):
+    rows = [
+        {"question": "2 + 2?", "answer": "4"},
+        {"question": "2 + 2?", "answer": "5"},
+        {"question": "Prove it.", "answer": None},
+        {"question": "Prove it well.", "answer": ""},
+        {"question": "And this?"},
+    ]
+    path = tmp_path / "pile.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = SourceConfig(kind="jsonl", path=str(path), prompt="{question} Think.")
+    with pytest.raises(ProblemsError):
+        load_problems(source, "train")
+    pile = load_pile(source, "train")
+    assert [p.answer for p in pile] == ["4", "5", "", "", ""]
+    # Undressed, and under ids of their own.
+    assert [p.messages[0].content for p in pile] == [row["question"] for row in rows]
+    assert pile[1].id == f"{pile[0].id}~2" and len({p.id for p in pile}) == 5
+    assert dressed(pile[0], source).messages[0].content == "2 + 2? Think."
+    assert len(load_pile(source.model_copy(update={"count": 2}), "train")) == 2
+
+
+def test_a_pile_without_any_answer_is_told_of(tmp_path):
+    path = tmp_path / "pile.jsonl"
+    path.write_text('{"question": "2 + 2?", "result": "4"}\n', encoding="utf-8")
+    with pytest.raises(ProblemsError, match="no field 'answer'"):
+        load_pile(SourceConfig(kind="jsonl", path=str(path)), "train")
