@@ -99,7 +99,7 @@ def refusal(*arguments: str | Path) -> str:
 def test_help_names_every_command() -> None:
     done = perilune("--help")
     assert done.returncode == 0
-    for name in ("run", "sft", "rl", "evaluate", "resume", "report", "doctor", "recipe", "problems"):
+    for name in ("run", "curate", "warmup", "sft", "rl", "evaluate", "resume", "report", "doctor", "recipe", "problems"):
         assert f"\n    {name} " in done.stdout
         assert perilune(name, "--help").returncode == 0
 
@@ -216,6 +216,17 @@ def test_one_stage_alone(recipe: Path, tmp_path: Path) -> None:
     done = perilune("sft", recipe, "--quiet")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "runs" / "tiny" / "models").iterdir()] == ["warmup"]
+
+
+def test_curate_shows_its_funnel_and_where_the_files_are(recipe: Path, tmp_path: Path) -> None:
+    steps = 'curation.steps=["forms","duplicates"]'
+    done = perilune("curate", recipe, "--quiet", "--set", steps)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "tiny" / "curation"
+    assert "forms" in done.stdout and "duplicates" in done.stdout and str(folder / "report.html") in done.stdout
+    assert {path.name for path in folder.iterdir()} >= {"problems.jsonl", "dropped.jsonl", "curation.json"}
+    mistake = refusal("curate", recipe, "--overwrite", "--set", 'curation.steps=["form"]')
+    assert "curation.steps.0: Input should be 'forms'" in mistake
 
 
 def test_interrupted_it_says_what_was_kept_and_goes_on_from_there(recipe: Path, tmp_path: Path) -> None:
