@@ -145,12 +145,14 @@ def _run_stage(session: Session, stage: str, build: Build) -> None:
     """A stage, its model if it trains one, and the commit that says that it is done."""
     stages: dict[str, Callable[[Session], object]] = {
         "curate": curate,
-        "warmup": lambda session: write_warmup_set(session, build),
+        "warmup": lambda session: write_warmup_set(session, build, done="warmup"),
         "sft": warm_up,
         "rl": reinforce,
     }
     stages[stage](session)
     ledger, trainer = session.run.ledger, session.components.trainer
+    if stage in ledger.progress.steps_done:
+        return  # Committed with what it tells: its responses are gone then, and may not be asked for again.
     if stage in _MODEL_AFTER:
         with session.clock.phase("save"):
             write_folder(session.run.model(_MODEL_AFTER[stage]), trainer.save_pretrained)
