@@ -99,7 +99,19 @@ def refusal(*arguments: str | Path) -> str:
 def test_help_names_every_command() -> None:
     done = perilune("--help")
     assert done.returncode == 0
-    for name in ("run", "curate", "warmup", "sft", "rl", "evaluate", "resume", "report", "doctor", "recipe", "problems"):
+    for name in (
+        "run",
+        "curate",
+        "warmup",
+        "sft",
+        "rl",
+        "evaluate",
+        "resume",
+        "report",
+        "doctor",
+        "recipe",
+        "problems",
+    ):
         assert f"\n    {name} " in done.stdout
         assert perilune(name, "--help").returncode == 0
 

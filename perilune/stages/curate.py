@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from perilune.config import Recipe
 from perilune.curation.asking import Ask, Asker, Settings, Spent, rewards_key, rights
 from perilune.curation.balance import find_over_quota
 from perilune.curation.contamination import find_contaminated
@@ -72,6 +73,24 @@ def curate(session: Session) -> Path:
             curation.take(name)
         curation.finish()
     return folder
+
+
+def check_curation(recipe: Recipe) -> None:
+    """Look, before a run begins, whether the files that curation needs can be read.
+
+    Raises:
+        RecipeError: the taxonomy cannot be used.
+        ProblemsError: an evaluation set cannot.
+    """
+    load_taxonomy(recipe.curation.tags.taxonomy)
+    _evaluation_sets(recipe)
+
+
+def _evaluation_sets(recipe: Recipe) -> dict[str, list[Problem]]:
+    """The sets that the prompt set must not contain, by name."""
+    config = recipe.curation.contamination
+    sets = {"heldout": load_pile(recipe.problems.heldout, "heldout")} if config.heldout else {}
+    return sets | {source.name: load_pile(source, "heldout") for source in config.sets}
 
 
 def with_curated(session: Session) -> Session:
@@ -172,11 +191,7 @@ class _Curation:
         return find_duplicates(self._state.problems, self._session.recipe.curation.duplicates)
 
     def _contamination(self, progress: Callable[[int, int], None]) -> list[Dropped]:
-        config, sets = self._session.recipe.curation.contamination, {}
-        if config.heldout:
-            sets["heldout"] = load_pile(self._session.recipe.problems.heldout, "heldout")
-        for source in config.sets:
-            sets[source.name] = load_pile(source, "heldout")
+        config, sets = self._session.recipe.curation.contamination, _evaluation_sets(self._session.recipe)
         self._state.sets = {name: len(problems) for name, problems in sets.items()}
         self._state.matches |= {f"{name}: {p.id}": question_of(p) for name, found in sets.items() for p in found}
         self._note = "against " + (", ".join(f"{n} ({c:,})" for n, c in self._state.sets.items()) or "no set")

@@ -20,7 +20,7 @@ from perilune.rewards.router import check_rewards_work
 from perilune.rl.checkpoint import write_folder
 from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
-from perilune.stages.curate import curate, with_curated
+from perilune.stages.curate import check_curation, curate, with_curated
 from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.evaluate import measure
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
@@ -53,6 +53,8 @@ def run_pipeline(
     load_train = load_pile if "curate" in recipe.stages else load_problems
     train = tuple(load_train(recipe.problems.train, "train"))
     heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
+    if "curate" in recipe.stages:
+        check_curation(recipe)
     check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
     check_run(recipe, resume=resume, overwrite=overwrite)
     clock = Clock()

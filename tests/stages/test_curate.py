@@ -17,7 +17,7 @@ from perilune.algorithm.streams import uniforms
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.config import Recipe, TrainerConfig, load_recipe, recipe_toml
 from perilune.data.chat import render_demonstration
-from perilune.errors import ProblemsError
+from perilune.errors import PeriluneError, ProblemsError
 from perilune.evaluation.jsonl import read_objects
 from perilune.protocols import Trainer
 from perilune.stages.components import Build, Components
@@ -240,3 +240,35 @@ def test_a_pile_without_any_answer_is_a_wrong_mapping(world: World) -> None:
     path.write_text('{"id": "a", "question": "What is 2 + 2?", "result": "4"}\n', encoding="utf-8")
     with pytest.raises(ProblemsError, match="no field 'answer'"):
         run_pipeline(world.recipe(), world.build, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("curation", "message"),
+    [
+        ({"tags": {"taxonomy": "nowhere.toml"}}, r"cannot read curation\.tags\.taxonomy nowhere\.toml"),
+        (
+            {"contamination": {"sets": [{"name": "aime", "kind": "jsonl", "path": "nowhere.jsonl"}]}},
+            "no problem file at nowhere.jsonl",
+        ),
+    ],
+)
+def test_a_missing_file_is_told_before_anything_is_loaded(world: World, curation: dict[str, Any], message: str) -> None:
+    def unbuilt(recipe: Recipe) -> Components:
+        raise AssertionError("loaded a model")
+
+    recipe = world.recipe(**curation)
+    with pytest.raises(PeriluneError, match=message):
+        run_pipeline(recipe, unbuilt, quiet=True)
+    assert not recipe.run_folder.exists()
+
+
+def test_a_named_set_lists_its_matches(world: World) -> None:
+    held = [item.problem for item in world.mixture if item.kind == "ordinary"][:3]
+    write(world.folder / "other.jsonl", held)
+    named = {"name": "other", "kind": "jsonl", "path": str(world.folder / "other.jsonl"), "fields": {"id": "id"}}
+    recipe = world.recipe(contamination={"sets": [named]}, steps=["contamination"])
+    folder = run_pipeline(recipe, world.build, quiet=True) / "curation"
+    rows = {row["id"]: row for row in read_objects(folder / "dropped.jsonl")}
+    for problem in held:
+        row = rows[problem.id]
+        assert (row["match"], row["match_question"]) == (f"other: {problem.id}", problem.messages[0].content)
