@@ -163,7 +163,7 @@ class SFTConfig(Section):
     """[sft]: the long-CoT warm-up (k1.5, section 2.2)."""
 
     demonstrations: str | None = None
-    """JSONL file of chat messages; by default the generators' own verified demonstrations."""
+    """JSONL file of chat messages; by default what the stage warmup wrote, else the generators' own demonstrations."""
     count: PositiveInt = 320
     """Demonstrations used."""
     direct_share: Share = 0.0

@@ -19,8 +19,8 @@ STEPS = {
     ),
     "verify": Term(
         "Reference answers",
-        "Each reference answer is given to the problem's own reward as if the model had written it; one that is not "
-        "found right could never be earned.",
+        "Each reference answer is given to the problem's own reward as if the model had written it, and so is a wrong "
+        "answer: where the first is not found right, or the second not wrong, no response can be judged.",
     ),
     "duplicates": Term(
         "Near-duplicates",
