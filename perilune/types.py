@@ -62,6 +62,11 @@ class Problem:
     pass_rate: float | None = None
     """Share of right answers among those that a model was asked for (k1.5, section 2.1), in [0, 1]."""
 
+    @property
+    def text(self) -> str:
+        """What its messages say, one after another."""
+        return "\n".join(message.content for message in self.messages)
+
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:

@@ -17,14 +17,14 @@ from perilune.curation.warmup_prompts import WarmupPrompts
 from perilune.curation.warmup_set import RejectedResponse, Rejection, WarmupResponse, WarmupSet
 from perilune.curation_config import WarmupConfig
 from perilune.data.generators import AnswerForm
-from perilune.types import Problem, Stop, Verdict
+from perilune.types import Stop, Verdict
 
 
 def choose(
     responses: Sequence[WarmupResponse], prompts: WarmupPrompts, config: WarmupConfig, answer_form: AnswerForm
 ) -> WarmupSet:
     """The responses that become demonstrations, and why the others do not."""
-    stories = Stories(_question(problem) for problem in {r.problem.id: r.problem for r in responses}.values())
+    stories = Stories(problem.text for problem in {r.problem.id: r.problem for r in responses}.values())
     rejected: dict[str, RejectedResponse] = {}
     passed: list[WarmupResponse] = []
     for response in responses:
@@ -60,7 +60,7 @@ def _fault(
         return unverified
     if (asks := next_question(response.text, answer_form)) is not None:
         return Rejection.NEXT_QUESTION, asks
-    own = _question(response.problem)
+    own = response.problem.text
     examples = [example.question for example in prompts.examples(response.problem, response.variant)]
     copied = Stories(examples).copied(response.text, own) or stories.copied(response.text, own)
     if leak := copied or foreign_name(response.text, own, examples):
@@ -82,10 +82,6 @@ def _unverified(response: WarmupResponse) -> tuple[Rejection, str] | None:
     if false := false_equations(response.text):
         return Rejection.FALSE_STEP, false[0]
     return None
-
-
-def _question(problem: Problem) -> str:
-    return "\n".join(message.content for message in problem.messages)
 
 
 def _shown(response: WarmupResponse) -> frozenset[Behaviour]:

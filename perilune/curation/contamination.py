@@ -144,7 +144,7 @@ class _Index:
 
 
 def _text(name: str, problem: Problem, ngram: int) -> _Text:
-    text = without_lead_in("\n".join(message.content for message in problem.messages))
+    text = without_lead_in(problem.text)
     words = tokens(text)
     names = {name.lower() for name in _NAME.findall(text)}
     nameless = tuple("<name>" if word.removesuffix("'s") in names else word for word in words)

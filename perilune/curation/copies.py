@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from datasketch import MinHash, MinHashLSH
+from datasketch import MinHashLSH
 
+from perilune.curation.similarity import ngrams, similarity, sketch
 from perilune.rewards.answers import AnswerForm, find_answers
 
 _RUN = 5
@@ -85,27 +86,17 @@ class NearDuplicates:
 
     def add(self, name: str, text: str) -> str | None:
         """Take a text in, unless one that is in is near it: then its name is returned, the nearest first."""
-        grams = self._grams_of(text)
-        sketch = MinHash(num_perm=self._permutations)
-        sketch.update_batch([gram.encode("utf-8", "replace") for gram in sorted(grams)])
-        candidates: list[str] = self._index.query(sketch)
+        grams = ngrams(" ".join(text.casefold().split()), self._ngram)
+        hashed = sketch(grams, self._permutations)
+        candidates: list[str] = self._index.query(hashed)
         near = [(similarity(grams, self._grams[other]), other) for other in candidates]
         matches = [(value, other) for value, other in near if value >= self._threshold]
         if matches:
             _, nearest = max(matches)
             return nearest
-        self._index.insert(name, sketch)
+        self._index.insert(name, hashed)
         self._grams[name] = grams
         return None
-
-    def _grams_of(self, text: str) -> frozenset[str]:
-        plain = " ".join(text.casefold().split())
-        return frozenset(plain[start : start + self._ngram] for start in range(max(1, len(plain) - self._ngram + 1)))
-
-
-def similarity(left: frozenset[str], right: frozenset[str]) -> float:
-    """Jaccard similarity of two sets, in [0, 1]; two empty ones are equal."""
-    return len(left & right) / len(left | right) if left or right else 1.0
 
 
 def _words(text: str) -> list[str]:

@@ -9,8 +9,8 @@ from fractions import Fraction
 
 from datasketch import MinHash, MinHashLSH
 
-from perilune.curation.copies import similarity
 from perilune.curation.fates import Dropped, Reason
+from perilune.curation.similarity import ngrams, similarity, sketch
 from perilune.curation.words import normalised, numbers, operators, rational, without_lead_in
 from perilune.curation_config import DuplicatesConfig
 from perilune.types import Problem
@@ -76,36 +76,31 @@ class _Kept:
         same = self._exact.get((entry.text, entry.images))
         if same is not None:
             return Dropped(entry.problem, Reason.DUPLICATE, _of_same_text(same, entry), same.problem.id)
-        sketch = MinHash(num_perm=self._config.permutations)
-        grams = self._grams(entry.text)
-        sketch.update_batch([gram.encode("utf-8", "replace") for gram in sorted(grams)])
-        best = max(self._near(entry, grams, sketch), default=None)
+        grams = ngrams(entry.text, self._config.ngram)
+        hashed = sketch(grams, self._config.permutations)
+        best = max(self._near(entry, grams, hashed), default=None)
         if best is not None:
             value, place = best
             match = self._entries[-place].problem.id
             return Dropped(entry.problem, Reason.DUPLICATE, f"similarity {value:.2f}", match)
-        self._index.insert(len(self._entries), sketch)
+        self._index.insert(len(self._entries), hashed)
         self._entries.append(entry)
         self._exact[entry.text, entry.images] = entry
         return None
 
-    def _near(self, entry: _Entry, grams: frozenset[str], sketch: MinHash) -> Iterator[tuple[float, int]]:
+    def _near(self, entry: _Entry, grams: frozenset[str], hashed: MinHash) -> Iterator[tuple[float, int]]:
         """(similarity, -place) of near-duplicates: the largest pair is the nearest, and the first of such."""
-        for place in self._index.query(sketch):
+        for place in self._index.query(hashed):
             other = self._entries[place]
             if entry.images != other.images or (self._config.same_numbers and not _same_task(entry, other)):
                 continue
-            value = similarity(grams, self._grams(other.text))
+            value = similarity(grams, ngrams(other.text, self._config.ngram))
             if value >= self._config.threshold:
                 yield value, -place
 
-    def _grams(self, text: str) -> frozenset[str]:
-        size = self._config.ngram
-        return frozenset(text[start : start + size] for start in range(max(1, len(text) - size + 1)))
-
 
 def _entry(problem: Problem) -> _Entry:
-    text = without_lead_in("\n".join(message.content for message in problem.messages))
+    text = without_lead_in(problem.text)
     images = tuple(image for message in problem.messages for image in message.images)
     value = rational(problem.answer)
     answer = normalised(problem.answer) if value is None else value

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from perilune.curation.asking import Answer, Ask, rights
 from perilune.curation.fates import Dropped, Reason
+from perilune.data.generators import form_to_write, stated
 from perilune.rewards.answers import AnswerForm, find_answers
 from perilune.types import Message, Problem
 
@@ -101,7 +102,7 @@ def stated_guess(form: AnswerForm) -> Callable[[Problem, str], str]:
         guess = guess_of(text, problem.answer)
         if not guess:
             return ""
-        return f"\\boxed{{{guess}}}" if form == "boxed" else f"Answer: {guess}"
+        return stated(guess, form_to_write(form))
 
     return state
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from perilune.curation.fates import Dropped, Reason
+from perilune.data.generators import form_to_write, stated
 from perilune.errors import PeriluneError
 from perilune.rewards.answers import AnswerForm
 from perilune.rewards.pool import GradingPool
@@ -90,9 +91,8 @@ def _fault(probe: str, grade: Grade) -> str:
 
 
 def _stated(answer: str, form: AnswerForm) -> str:
-    if form == "boxed" or (form == "any" and "\n" in answer):
-        return f"\\boxed{{{answer}}}"
-    return f"Answer: {answer}"
+    # A line holds no line break.
+    return stated(answer, "boxed" if form == "any" and "\n" in answer else form_to_write(form))
 
 
 def _examined(problem: Problem, form: AnswerForm) -> Dropped | str | None:

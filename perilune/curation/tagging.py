@@ -75,22 +75,19 @@ class LabelScorer:
     keywords: bool = False
     """Add the evidence of keywords to the model's scores."""
 
-    def tag(
-        self, problems: Sequence[Problem], question: Callable[[Problem], str], progress: Callable[[int, int], None]
-    ) -> dict[str, Tagged]:
+    def tag(self, problems: Sequence[Problem], progress: Callable[[int, int], None]) -> dict[str, Tagged]:
         """The label of every problem, by id.
 
         Args:
             problems: what to label.
-            question: a problem's text.
             progress: called with (problems done, problems in all).
         """
         prior = self._prior()
         found: dict[str, Tagged] = {}
         for start in range(0, len(problems), _BATCH):
             part = problems[start : start + _BATCH]
-            for problem, scores in zip(part, self._scores([question(p) for p in part]), strict=True):
-                found[problem.id] = self._best(question(problem), scores, prior)
+            for problem, scores in zip(part, self._scores([p.text for p in part]), strict=True):
+                found[problem.id] = self._best(problem.text, scores, prior)
             progress(min(start + _BATCH, len(problems)), len(problems))
         return found
 

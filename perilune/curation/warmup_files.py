@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perilune.curation.behaviours import Behaviour
 from perilune.curation.warmup_set import RejectedResponse, Rejection, WarmupResponse, WarmupSet
-from perilune.errors import RunFolderError
-from perilune.evaluation.jsonl import json_line
+from perilune.evaluation.jsonl import json_line, replace_lines
 from perilune.types import Verdict
 
 
@@ -20,7 +19,7 @@ def write_messages(path: Path, demonstrations: Sequence[WarmupResponse]) -> None
     Raises:
         RunFolderError: the file cannot be written.
     """
-    _write(path, map(_messages, demonstrations))
+    replace_lines(path, map(json_line, map(_messages, demonstrations)))
 
 
 def write_rejected(path: Path, rejected: Sequence[RejectedResponse]) -> None:
@@ -29,7 +28,7 @@ def write_rejected(path: Path, rejected: Sequence[RejectedResponse]) -> None:
     Raises:
         RunFolderError: the file cannot be written.
     """
-    _write(path, map(_rejected, rejected))
+    replace_lines(path, map(json_line, map(_rejected, rejected)))
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
@@ -38,7 +37,7 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: the file cannot be written.
     """
-    _put(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    replace_lines(path, [json.dumps(summary, indent=2, ensure_ascii=False) + "\n"])
 
 
 def summarize_warmup(built: WarmupSet) -> dict[str, Any]:
@@ -121,19 +120,3 @@ def _rejected(rejected: RejectedResponse) -> dict[str, Any]:
         "stop": response.stop,
         "tokens": response.tokens,
     }
-
-
-def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    _put(path, "".join(map(json_line, records)))
-
-
-def _put(path: Path, text: str) -> None:
-    """Write a file whole or leave the one that is there."""
-    aside = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Text that a model wrote may hold lone surrogates, which UTF-8 cannot say.
-        aside.write_bytes(text.encode("utf-8", errors="replace"))
-        aside.replace(path)
-    except OSError as error:
-        raise RunFolderError(f"cannot write {path}: {error}; make room, then resume the run") from error

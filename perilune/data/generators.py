@@ -105,6 +105,11 @@ def _programs(difficulty: int, rng: Random, style: Style, answer_form: AnswerFor
 _MAKERS = {"arithmetic": _arithmetic, "countdown": _countdown, "programs": _programs}
 
 
+def form_to_write(accepted: Literal["boxed", "answer_line", "any"]) -> AnswerForm:
+    """The form in which to state an answer where a reward accepts this one."""
+    return "boxed" if accepted == "boxed" else "answer_line"
+
+
 def stated(answer: str, answer_form: AnswerForm) -> str:
     """The last line of a response."""
     return f"Answer: {answer}" if answer_form == "answer_line" else f"\\boxed{{{answer}}}"

@@ -16,7 +16,9 @@ from typing import Any
 from perilune.errors import RunFolderError
 from perilune.evaluation.jsonl import read_objects
 
-COUNTS, PROBLEMS, DROPPED = "curation.json", "problems.jsonl", "dropped.jsonl"
+FOLDER = "curation"
+"""Its name within a run."""
+COUNTS, PROBLEMS, DROPPED, REPORT = "curation.json", "problems.jsonl", "dropped.jsonl", "report.html"
 BANDS = ("trivial", "easy", "medium", "hard", "hopeless")
 """Bands of difficulty, from what the model can to what it cannot."""
 
@@ -142,8 +144,8 @@ def read_curation(folder: Path) -> CurationData:
     Raises:
         RunFolderError: the folder holds no curation.json, or a damaged one.
     """
-    if not (folder / COUNTS).is_file() and (folder / "curation" / COUNTS).is_file():
-        folder = folder / "curation"
+    if not (folder / COUNTS).is_file() and (folder / FOLDER / COUNTS).is_file():
+        folder = folder / FOLDER
     counts = _read_counts(folder)
     tags, steps = _table(counts.get("tags")), counts.get("steps")
     return CurationData(

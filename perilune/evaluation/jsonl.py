@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,26 @@ def restore_lines(path: Path, lines: Sequence[str]) -> list[str]:
         raise RunFolderError(f"cannot write {path}: {error}; make room, then resume the run") from error
     there = set(found.decode("utf-8", errors="replace").splitlines(keepends=True))
     return [line for line in lines if line not in there]
+
+
+def replace_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a text file whole, or leave the one that is there.
+
+    Args:
+        path: its folder is made if it is not there.
+        lines: newlines included; what UTF-8 cannot say (half of a surrogate pair, from a model) is replaced.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    aside = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            file.writelines(lines)
+        aside.replace(path)
+    except OSError as error:
+        raise RunFolderError(f"cannot write {path}: {error}; make room, then resume the run") from error
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from perilune.evaluation.axes import duration, number, percent
 from perilune.evaluation.charts import CHART_CSS, HEIGHT, WIDTH, interval_bar
-from perilune.evaluation.curation_data import read_curation
+from perilune.evaluation.curation_data import FOLDER, REPORT, read_curation
 from perilune.evaluation.page import write_page, write_whole
 from perilune.evaluation.report_charts import (
     heldout_chart,
@@ -26,7 +26,6 @@ from perilune.evaluation.report_charts import (
 )
 from perilune.evaluation.run_data import STAGE_NAMES, Evaluation, RunData, read_run
 
-CURATION_FOLDER, CURATION_REPORT = "curation", "report.html"
 _SAMPLED_ITERATIONS = 6
 _TABLE_ROWS = 200
 
@@ -45,9 +44,9 @@ def write_report(run_folder: Path) -> Path:
 
 def _prompt_set(run_folder: Path) -> str:
     """What curation kept, for people; "" for a run without it."""
-    if not (run_folder / CURATION_FOLDER / CURATION_REPORT).exists():
+    if not (run_folder / FOLDER / REPORT).exists():
         return ""
-    found = read_curation(run_folder / CURATION_FOLDER)
+    found = read_curation(run_folder)
     return f"{found.kept:,} of {found.entered:,} problems stay"
 
 

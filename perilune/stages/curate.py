@@ -35,22 +35,11 @@ from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.data.problems import dressed, load_pile
 from perilune.errors import ProblemsError
-from perilune.evaluation.curation_data import read_curation
+from perilune.evaluation.curation_data import COUNTS, DROPPED, FOLDER, PROBLEMS, read_curation
 from perilune.evaluation.curation_report import write_curation_report
 from perilune.evaluation.curation_text import funnel_lines
 from perilune.protocols import Engine
-from perilune.stages.curation_files import (
-    COUNTS,
-    DROPPED,
-    FOLDER,
-    PROBLEMS,
-    question_of,
-    read_curated,
-    step_counts,
-    write_counts,
-    write_dropped,
-    write_problems,
-)
+from perilune.stages.curation_files import read_curated, step_counts, write_counts, write_dropped, write_problems
 from perilune.stages.curation_state import CurationState, curation_counts
 from perilune.stages.session import Session
 from perilune.types import Problem
@@ -83,14 +72,18 @@ def check_curation(recipe: Recipe) -> None:
         ProblemsError: an evaluation set cannot.
     """
     load_taxonomy(recipe.curation.tags.taxonomy)
-    _evaluation_sets(recipe)
+    _named_sets(recipe)
 
 
 def _evaluation_sets(recipe: Recipe) -> dict[str, list[Problem]]:
     """The sets that the prompt set must not contain, by name."""
     config = recipe.curation.contamination
     sets = {"heldout": load_pile(recipe.problems.heldout, "heldout")} if config.heldout else {}
-    return sets | {source.name: load_pile(source, "heldout") for source in config.sets}
+    return sets | _named_sets(recipe)
+
+
+def _named_sets(recipe: Recipe) -> dict[str, list[Problem]]:
+    return {source.name: load_pile(source, "heldout") for source in recipe.curation.contamination.sets}
 
 
 def with_curated(session: Session) -> Session:
@@ -174,7 +167,7 @@ class _Curation:
     def _forms(self, progress: Callable[[int, int], None]) -> list[Dropped]:
         dropped, limit = [], self._source.max_prompt_tokens
         for number, problem in enumerate(self._state.problems, 1):
-            found = form_of(question_of(problem), problem.answer)
+            found = form_of(problem.text, problem.answer)
             if found is not None:
                 dropped.append(Dropped(problem, *found))
             elif limit is not None and (length := len(self._prompt(problem))) > limit:
@@ -187,13 +180,13 @@ class _Curation:
         return find_unverifiable(self._state.problems, self._session.grader, form, progress)
 
     def _duplicates(self, progress: Callable[[int, int], None]) -> list[Dropped]:
-        self._state.matches |= {problem.id: question_of(problem) for problem in self._state.problems}
+        self._state.matches |= {problem.id: problem.text for problem in self._state.problems}
         return find_duplicates(self._state.problems, self._session.recipe.curation.duplicates)
 
     def _contamination(self, progress: Callable[[int, int], None]) -> list[Dropped]:
         config, sets = self._session.recipe.curation.contamination, _evaluation_sets(self._session.recipe)
         self._state.sets = {name: len(problems) for name, problems in sets.items()}
-        self._state.matches |= {f"{name}: {p.id}": question_of(p) for name, found in sets.items() for p in found}
+        self._state.matches |= {f"{name}: {p.id}": p.text for name, found in sets.items() for p in found}
         self._note = "against " + (", ".join(f"{n} ({c:,})" for n, c in self._state.sets.items()) or "no set")
         return find_contaminated(self._state.problems, sets, config)
 
@@ -201,12 +194,12 @@ class _Curation:
         config = self._session.recipe.curation.tags
         taxonomy = load_taxonomy(config.taxonomy)
         if config.method == "rules":
-            ruled = {problem.id: by_rules(question_of(problem), taxonomy) for problem in self._state.problems}
+            ruled = {problem.id: by_rules(problem.text, taxonomy) for problem in self._state.problems}
             self._state.tags = {name: tagged for name, tagged in ruled.items() if tagged}
         else:
             parts, key, keywords = self._session.components, self._model_key(), config.method == "both"
             scorer = LabelScorer(parts.trainer, parts.render_demonstration, taxonomy, self._cache, key, keywords)
-            self._state.tags = scorer.tag(self._state.problems, question_of, progress)
+            self._state.tags = scorer.tag(self._state.problems, progress)
         self._note = f"{len(self._state.tags):,} labelled with {len(taxonomy)} disciplines"
         return []
 

@@ -10,11 +10,9 @@ from typing import Any
 
 from perilune.curation.fates import Dropped, StepReport
 from perilune.errors import RunFolderError
-from perilune.evaluation.jsonl import json_line, read_objects
+from perilune.evaluation.curation_data import PROBLEMS
+from perilune.evaluation.jsonl import json_line, read_objects, replace_lines
 from perilune.types import Message, Problem
-
-FOLDER = "curation"
-PROBLEMS, DROPPED, COUNTS = "problems.jsonl", "dropped.jsonl", "curation.json"
 
 
 def write_problems(path: Path, problems: Iterable[Problem], bands: Mapping[str, str]) -> None:
@@ -25,7 +23,7 @@ def write_problems(path: Path, problems: Iterable[Problem], bands: Mapping[str, 
         problems: without a prompt template.
         bands: problem id → band of difficulty.
     """
-    _replace(path, (json_line(_record(problem, bands)) for problem in problems))
+    replace_lines(path, (json_line(_record(problem, bands)) for problem in problems))
 
 
 def write_dropped(
@@ -39,7 +37,7 @@ def write_dropped(
         bands: problem id → band of difficulty.
         questions: what a fate's match names → its text.
     """
-    _replace(
+    replace_lines(
         path,
         (
             json_line(
@@ -59,7 +57,7 @@ def write_dropped(
 
 def write_counts(path: Path, counts: Mapping[str, Any]) -> None:
     """Write curation.json: see :mod:`perilune.evaluation.curation_data`."""
-    _replace(path, [json.dumps(counts, indent=2, ensure_ascii=False) + "\n"])
+    replace_lines(path, [json.dumps(counts, indent=2, ensure_ascii=False) + "\n"])
 
 
 def step_counts(report: StepReport) -> dict[str, Any]:
@@ -85,11 +83,6 @@ def read_curated(folder: Path) -> tuple[Problem, ...]:
         return tuple(_problem(record) for record in read_objects(path))
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged ({error}); run the curation again with --overwrite") from error
-
-
-def question_of(problem: Problem) -> str:
-    """A problem's text: its messages, one after another."""
-    return "\n".join(message.content for message in problem.messages)
 
 
 def _record(problem: Problem, bands: Mapping[str, str]) -> dict[str, Any]:
@@ -124,15 +117,3 @@ def _problem(record: Mapping[str, Any]) -> Problem:
         difficulty=record["difficulty"],
         pass_rate=record["pass_rate"],
     )
-
-
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    """Write a file whole or leave the one that is there."""
-    aside = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8", errors="replace") as file:
-            file.writelines(lines)
-        aside.replace(path)
-    except OSError as error:
-        raise RunFolderError(f"cannot write {path}: {error}; make room, then resume the run") from error

@@ -72,7 +72,6 @@ def curation_counts(state: CurationState, recipe: Recipe, *, finished: bool) -> 
         "difficulty": _difficulty(state, left, recipe.curation.difficulty.samples) if state.measured else None,
         "contamination_sets": state.sets,
         "guess": {"attempts": attempts, "hits": _histogram(state.guesses, attempts)} if state.guesses else None,
-        "seconds": {report.name: round(report.seconds, 2) for report in state.reports},
     }
 
 

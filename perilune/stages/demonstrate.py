@@ -15,7 +15,7 @@ from perilune.curation.spread import evenly
 from perilune.curation.warmup_files import summarize_warmup, write_messages, write_rejected, write_summary
 from perilune.curation.warmup_prompts import WarmupPrompts, load_examples
 from perilune.curation.warmup_set import WarmupSet
-from perilune.data.generators import AnswerForm
+from perilune.data.generators import form_to_write
 from perilune.errors import ProblemsError
 from perilune.evaluation.jsonl import restore_lines
 from perilune.evaluation.metrics import METRICS_FILE, event_line
@@ -76,11 +76,7 @@ def prompts_for(recipe: Recipe) -> WarmupPrompts:
     """
     config = recipe.warmup
     examples = load_examples(Path(config.examples) if config.examples is not None else None)
-    return WarmupPrompts(examples, config.variants, config.shots, _answer_form(recipe))
-
-
-def _answer_form(recipe: Recipe) -> AnswerForm:
-    return "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
+    return WarmupPrompts(examples, config.variants, config.shots, form_to_write(recipe.rewards.answer_form))
 
 
 def _kind(problem: Problem) -> tuple[tuple[str, ...], float | None]:
@@ -119,7 +115,7 @@ def _asked(session: Session, parts: Components, problems: list[Problem], prompts
             parts.render,
             parts.decode,
             config,
-            answer_form=_answer_form(session.recipe),
+            answer_form=form_to_write(session.recipe.rewards.answer_form),
             seed=session.recipe.seed,
             progress=progress,
             known=journal.answers(key),

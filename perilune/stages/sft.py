@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from perilune.config import Recipe, SFTConfig
-from perilune.data.generators import AnswerForm, Style
+from perilune.data.generators import Style, form_to_write
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
 from perilune.evaluation.jsonl import restore_lines
@@ -46,7 +46,7 @@ def demonstrations_for(recipe: Recipe, grader: GradingPool, written: Path | None
     if chosen is not None:
         candidates = load_demonstrations(chosen, count=config.count)
     elif source.kind == "generator":
-        form: AnswerForm = "boxed" if recipe.rewards.answer_form == "boxed" else "answer_line"
+        form = form_to_write(recipe.rewards.answer_form)
         direct = round(config.count * config.direct_share)
         styles: list[tuple[Style, int]] = [("long", config.count - direct), ("direct", direct)]
         candidates = [

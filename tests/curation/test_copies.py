@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perilune.curation.copies import NearDuplicates, Stories, foreign_name, next_question, similarity
+from perilune.curation.copies import NearDuplicates, Stories, foreign_name, next_question
+from perilune.curation.similarity import similarity
 
 OWN = "Tom has 30 eggs. Tom buys 12 more. How many eggs does Tom have?"
 OTHER = "Priya has 52 ribbons. She sells 19 of the ribbons to Anton. How many ribbons does Priya have now?"

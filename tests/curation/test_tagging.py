@@ -34,10 +34,6 @@ def scorer(trainer: TorchTrainer, tokenizer: PreTrainedTokenizerBase, folder: Pa
     return LabelScorer(trainer, lambda shown: render_demonstration(shown, tokenizer), TAXONOMY, cache, "model")
 
 
-def text_of(problem: Problem) -> str:
-    return problem.messages[0].content
-
-
 def plain_score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question: str, label: str) -> float:
     """Log-probability of a label by the unchanged model, one sequence at a time."""
     asked = f"Name the field that this question belongs to.\n\nQuestion: {question}"
@@ -53,13 +49,13 @@ def plain_score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ques
 def test_the_label_is_the_one_that_the_question_makes_likelier_most(
     trainer: TorchTrainer, tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    found = scorer(trainer, tiny_tokenizer, tmp_path).tag(PROBLEMS, text_of, lambda done, total: None)
+    found = scorer(trainer, tiny_tokenizer, tmp_path).tag(PROBLEMS, lambda done, total: None)
     tiny_model.set_attn_implementation("eager")
     for problem in PROBLEMS:
         gains = []
         for discipline in TAXONOMY:
             label = f"{discipline.domain}: {discipline.name}"
-            after = plain_score(tiny_model, tiny_tokenizer, text_of(problem), label)
+            after = plain_score(tiny_model, tiny_tokenizer, problem.text, label)
             without = [plain_score(tiny_model, tiny_tokenizer, q, label) for q in ("", "N/A", "[question]")]
             gains.append(after - math.log(sum(map(math.exp, without)) / 3))
         best = max(range(3), key=lambda index: gains[index])
@@ -72,7 +68,7 @@ def test_the_label_is_the_one_that_the_question_makes_likelier_most(
 def test_what_was_scored_is_not_scored_again(
     trainer: TorchTrainer, tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    first = scorer(trainer, tiny_tokenizer, tmp_path).tag(PROBLEMS, text_of, lambda done, total: None)
+    first = scorer(trainer, tiny_tokenizer, tmp_path).tag(PROBLEMS, lambda done, total: None)
 
     class Refusing:
         def logprobs(self, samples: object) -> None:
@@ -80,7 +76,7 @@ def test_what_was_scored_is_not_scored_again(
 
     again = scorer(Refusing(), tiny_tokenizer, tmp_path)  # type: ignore[arg-type]
     told: list[tuple[int, int]] = []
-    assert again.tag(PROBLEMS, text_of, lambda *p: told.append(p)) == first
+    assert again.tag(PROBLEMS, lambda *p: told.append(p)) == first
     assert told == [(4, 4)]
 
 
