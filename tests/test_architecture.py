@@ -25,6 +25,8 @@ RANKS = {
     "sections": 1,
     "problem_config": 1,
     "curation_config": 1,
+    "training_config": 1,
+    "long2short_config": 1,
     "protocols": 1,
     "algorithm": 2,
     "data": 3,
@@ -41,7 +43,7 @@ RANKS = {
 }
 COMPOSITION_ROOT = {"cli", "build", "doctor"}
 BACKENDS_ALONE = {"vllm", "ray", "megatron", "mooncake", "checkpoint_engine"}
-OPTIONAL = {"datasets", "reasoning_gym", "wandb", "trl"}
+OPTIONAL = {"datasets", "reasoning_gym", "wandb", "trl", "mergekit"}
 # What would give an algorithm the world, a clock, or randomness that it was not handed.
 IMPURE = {"os", "io", "time", "pathlib", "random", "secrets", "datetime", "uuid", "logging", "sqlite3", "pickle"}
 IMPURE |= {"subprocess", "socket", "shutil", "tempfile", "threading", "multiprocessing", "asyncio", "transformers"}

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from perilune.config import RLConfig
 from perilune.protocols import Trainer, Workers
 from perilune.rewards.pool import GradingPool
 from perilune.rl.buffer import Tally
@@ -23,6 +22,7 @@ from perilune.rl.sampler import Draw, ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
 from perilune.rl.skipped import saving_skipped
 from perilune.rl.timing import Clock
+from perilune.training_config import RLConfig
 from perilune.types import Group, Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from perilune.algorithm.streams import trajectory_seed
-from perilune.config import RLConfig
 from perilune.protocols import Engine
 from perilune.rewards.pool import GradingPool
 from perilune.rl.buffer import ReplayBuffer
+from perilune.training_config import RLConfig
 from perilune.types import Grade, GradeRequest, Group, Problem, Request, Trajectory, Verdict
 
 Render = Callable[[Problem], tuple[int, ...]]

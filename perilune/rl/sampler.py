@@ -23,8 +23,8 @@ from perilune.algorithm.sampling import (
     stratified_probabilities,
     updated_success,
 )
-from perilune.config import SamplingConfig
 from perilune.errors import ProblemsError
+from perilune.training_config import SamplingConfig
 from perilune.types import Problem
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perilune.config import Recipe, SFTConfig
+from perilune.config import Recipe
 from perilune.data.generators import Style, form_to_write
 from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
@@ -19,6 +19,7 @@ from perilune.rl.skipped import saving_skipped
 from perilune.stages.demonstrate import DEMONSTRATIONS_FILE, FOLDER
 from perilune.stages.interruptions import deferred
 from perilune.stages.session import Session, warn_of_skipped
+from perilune.training_config import SFTConfig
 from perilune.types import (
     Demonstration,
     GradeRequest,

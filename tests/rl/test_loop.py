@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from perilune.config import RLConfig
 from perilune.errors import RunFolderError, TrainerError
 from perilune.rl.loop import Iteration, Parts, iterate, minibatches
+from perilune.training_config import RLConfig
 from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
 
 if TYPE_CHECKING:

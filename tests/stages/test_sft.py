@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from perilune.config import Recipe, RewardsConfig, SFTConfig
+from perilune.config import Recipe, RewardsConfig
 from perilune.errors import ProblemsError
 from perilune.rewards.pool import GradingPool
 from perilune.stages.sft import demonstrations_for, sft_steps, verified
+from perilune.training_config import SFTConfig
 from perilune.types import Demonstration, Message, Problem
 
 
