@@ -28,6 +28,7 @@ RANKS = {
     "training_config": 1,
     "long2short_config": 1,
     "protocols": 1,
+    "folders": 1,
     "algorithm": 2,
     "data": 3,
     "rewards": 3,

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from perilune.errors import RunFolderError
+from perilune.folders import sync, write_folder
 from perilune.protocols import Trainer
 
 _SUMS = "SHA256SUMS"
@@ -57,33 +57,12 @@ def write_checkpoint(trainer: Trainer, folder: Path, name: str, progress: Progre
         paths = sorted(aside.iterdir())
         # The disk writes while the processor adds up.
         with ThreadPoolExecutor(2) as pool:
-            synced = pool.map(_sync, paths)
+            synced = pool.map(sync, paths)
             lines = [f"{_digest(path)}  {path.name}\n" for path in paths]
             list(synced)
         (aside / _SUMS).write_text("".join(lines), encoding="utf-8")
 
     write_folder(folder / name, write)
-
-
-def write_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Have a folder of files written aside, put them on the disk, and rename it; one that exists is replaced.
-
-    Args:
-        target: the folder's name in the end.
-        write: is given the folder to write into.
-    """
-    aside, old = (target.with_name(f".{target.name}{end}") for end in ("", ".old"))
-    for leftover in (aside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    aside.mkdir(parents=True)
-    write(aside)
-    for path in (*aside.iterdir(), aside):
-        _sync(path)
-    if target.exists():
-        target.rename(old)
-    aside.rename(target)
-    _sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def verify_checkpoint(folder: Path) -> list[str]:
@@ -130,15 +109,6 @@ def prune_checkpoints(folder: Path, keep: Collection[str]) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

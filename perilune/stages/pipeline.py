@@ -15,9 +15,9 @@ from perilune.evaluation.jsonl import restore_lines
 from perilune.evaluation.metrics import METRICS_FILE, MetricsLog
 from perilune.evaluation.progress import Display
 from perilune.evaluation.report import write_report
+from perilune.folders import write_folder
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import check_rewards_work
-from perilune.rl.checkpoint import write_folder
 from perilune.rl.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build
 from perilune.stages.curate import check_curation, curate, with_curated

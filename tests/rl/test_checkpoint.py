@@ -10,14 +10,7 @@ import pytest
 
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.errors import RunFolderError
-from perilune.rl.checkpoint import (
-    Progress,
-    prune_checkpoints,
-    read_progress,
-    verify_checkpoint,
-    write_checkpoint,
-    write_folder,
-)
+from perilune.rl.checkpoint import Progress, prune_checkpoints, read_progress, verify_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -65,23 +58,6 @@ def test_progress_that_cannot_be_read_is_an_error(checkpoint: Path) -> None:
     (checkpoint / "progress.json").write_text('{"iteration": 1}', encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"cannot read .*progress\.json"):
         read_progress(checkpoint)
-
-
-def test_a_failed_write_leaves_the_folder_that_was_there(tmp_path: Path) -> None:
-    def write(aside: Path) -> None:
-        (aside / "file").write_text("old", encoding="utf-8")
-
-    def fail(aside: Path) -> None:
-        (aside / "file").write_text("new", encoding="utf-8")
-        raise OSError("the disk is gone")
-
-    write_folder(tmp_path / "place", write)
-    with pytest.raises(OSError, match="the disk is gone"):
-        write_folder(tmp_path / "place", fail)
-    assert (tmp_path / "place" / "file").read_text(encoding="utf-8") == "old"
-    # What the failed one left aside is no hindrance.
-    write_folder(tmp_path / "place", write)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".place", "place"))] == ["place"]
 
 
 def test_pruning_keeps_what_is_named(tmp_path: Path) -> None:
