@@ -77,6 +77,17 @@ class Demonstration:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """Two responses to one problem, of which the first is preferred."""
+
+    problem: Problem
+    chosen: str
+    rejected: str
+    rejected_ended: bool = True
+    """False if the rejected response was stopped: then it is trained on without an end token."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """What one iteration added to a response."""
 
@@ -172,12 +183,15 @@ class Sample:
     loss_mask: tuple[bool, ...]
     """[T]; True where the token enters the loss. False on every prompt token."""
     advantage: float
+    """dpo: positive for the chosen response of its pair, negative for the rejected one."""
     behaviour_logprobs: tuple[float, ...] = ()
     """[T - prompt_length]; the engine's log-probabilities in nats; empty for supervised samples."""
     versions: tuple[int, ...] = ()
     """[T - prompt_length]; the policy version of each response token; empty for supervised samples."""
     group: int = 0
-    """Which group of the batch it belongs to; samples of one group share their prompt."""
+    """Which group of the batch it belongs to; samples of one group share their prompt. dpo: the pair."""
+    reference_logprob: float = 0.0
+    """dpo: log-probability in nats of the response under the reference, summed over its loss tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +234,17 @@ class GradeRequest:
 class Objective:
     """What an update optimises."""
 
-    algorithm: Literal["sft", "opmd", "rest", "grpo"]
+    algorithm: Literal["sft", "opmd", "rest", "grpo", "dpo"]
     tau: float = 0.05
     """opmd: strength of the pull to the reference (k1.5, eq. 3)."""
     clip: float = 0.2
     """grpo: clipping range of the ratio."""
     beta: float = 0.0
-    """grpo: weight of the KL term."""
+    """grpo: weight of the KL term; dpo: strength of the pull to the reference."""
+    label_smoothing: float = 0.0
+    """dpo: assumed share of pairs in the wrong order."""
+    length_normalized: bool = False
+    """dpo: divide each response's log-ratio by its length in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +272,11 @@ class StepMetrics:
     """Tokens that went forward and backward in this step, prompt included."""
     skipped: bool = False
     """Loss or gradient was not finite, so the step left everything as it was."""
+    margin: float = float("nan")
+    """dpo: mean over the pairs of log-ratio of the chosen - log-ratio of the rejected response, before the step, in
+    nats, or nats per token where they are length-normalized."""
+    preferred: float = float("nan")
+    """dpo: share of the pairs whose margin is positive."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The losses: online policy mirror descent, and ReST and GRPO, which k1.5 is compared with.
+"""The losses: online policy mirror descent; ReST and GRPO, which k1.5 is compared with; and DPO.
 
 Axes: N, the sequences given; T, their tokens, padded. Every loss is a sum over N divided by ``count``, the number of
 sequences of the whole minibatch: the losses of its micro-batches add up to the minibatch's mean, and so do their
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 def opmd_loss(logprob_sums_N: Tensor, reference_sums_N: Tensor, advantages_N: Tensor, tau: float, count: int) -> Tensor:
@@ -83,3 +84,25 @@ def grpo_loss(
     per_token = (gain - beta * divergence).masked_fill(~mask_N_T, 0.0)
     lengths_N = mask_N_T.sum(dim=1).clamp(min=1)
     return -(per_token.sum(dim=1) / lengths_N).sum() / count
+
+
+def dpo_loss(
+    chosen_ratios_P: Tensor, rejected_ratios_P: Tensor, *, beta: float, label_smoothing: float = 0.0, count: int
+) -> Tensor:
+    """Direct preference optimisation (Rafailov et al., 2023, arXiv 2305.18290, eq. 7), scalar.
+
+    With h = beta (chosen - rejected) the loss is  -(1 - eps) log sigma(h) - eps log sigma(-h)  over P pairs; eps > 0
+    is the conservative variant (Mitchell, 2023), which takes a share eps of the pairs to be in the wrong order. k1.5
+    uses DPO for long2short (section 2.4) and publishes no settings.
+
+    Args:
+        chosen_ratios_P: log pi_theta(y|x) - log pi_ref(y|x) of the chosen responses, with gradient: summed over the
+            response, or averaged over its tokens (length normalisation).
+        rejected_ratios_P: the same of the rejected ones.
+        beta: strength of the pull to the reference.
+        label_smoothing: eps, below 0.5.
+        count: pairs in the minibatch.
+    """
+    margins_P = beta * (chosen_ratios_P - rejected_ratios_P)
+    losses_P = -(1.0 - label_smoothing) * logsigmoid(margins_P) - label_smoothing * logsigmoid(-margins_P)
+    return losses_P.sum() / count

@@ -139,11 +139,11 @@ def load_demonstrations(path: Path, count: int | None = None) -> list[Demonstrat
     source = SourceConfig(kind="jsonl", path=str(path))
     shown: list[Demonstration] = []
     for where, record in read_records(source)[:count]:
-        messages = _messages(_field(record, "messages", where), where)
+        messages = messages_of(_field(record, "messages", where), where)
         if len(messages) < 2 or messages[-1].role != "assistant":
             raise ProblemsError(f"{where}: the last of at least two messages must be the assistant's")
         answer, reward = str(record.get("answer", "")), str(record.get("reward", "math"))
-        problem = Problem(_content_id(messages), messages[:-1], answer, reward)
+        problem = Problem(content_id(messages), messages[:-1], answer, reward)
         shown.append(Demonstration(problem, messages[-1].content))
     return shown
 
@@ -162,13 +162,13 @@ def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -
     where, row = record
     fields = source.fields
     question = _field(row, fields.question, where)
-    messages = _messages(question, where) if isinstance(question, list) else (Message("user", str(question)),)
+    messages = messages_of(question, where) if isinstance(question, list) else (Message("user", str(question)),)
     images = _strings(_field(row, fields.images, where)) if fields.images else ()
     if images:
         messages = (*messages[:-1], Message(messages[-1].role, messages[-1].content, images))
     tags = _strings(_field(row, fields.tags, where)) if fields.tags else ()
     problem = Problem(
-        id=str(_field(row, fields.id, where)) if fields.id else _content_id(messages),
+        id=str(_field(row, fields.id, where)) if fields.id else content_id(messages),
         messages=messages,
         answer=_lenient_answer(row, fields, where) if lenient else _answer(row, fields, where),
         reward=source.reward or "math",
@@ -208,7 +208,7 @@ def humaneval_problem(record: Record, source: SourceConfig) -> Problem:
     answer = task_json(FunctionTask(entry_point, check, prompt, solution))
     _check_code(answer, where)
     messages = (Message("user", f"Complete the Python function {entry_point}.\n```python\n{prompt.strip()}\n```"),)
-    name = str(row.get("task_id") or _content_id(messages))
+    name = str(row.get("task_id") or content_id(messages))
     return dressed(Problem(name, messages, answer, "code", ("humaneval",)), source)
 
 
@@ -265,7 +265,12 @@ def _field(row: Mapping[str, Any], name: str, where: str) -> Any:
     return value
 
 
-def _messages(value: Any, where: str) -> tuple[Message, ...]:
+def messages_of(value: Any, where: str) -> tuple[Message, ...]:
+    """Chat messages as rows have them.
+
+    Raises:
+        ProblemsError: they are no list of objects with role and content.
+    """
     try:
         return tuple(Message(str(turn["role"]), str(turn["content"])) for turn in value)
     except (TypeError, KeyError):
@@ -283,7 +288,8 @@ def _number(value: Any, where: str) -> float:
         raise ProblemsError(f"{where}: the difficulty {value!r} is not a number") from None
 
 
-def _content_id(messages: Sequence[Message]) -> str:
+def content_id(messages: Sequence[Message]) -> str:
+    """A name for messages that says what is in them."""
     text = "\x00".join(f"{m.role}\x00{m.content}\x00{' '.join(m.images)}" for m in messages)
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -332,9 +338,9 @@ def _reasoning_gym(source: SourceConfig, split: Split) -> list[Problem]:
             break
         messages = (Message("user", str(entry["question"])),)
         # A question's split is decided by its content, as with the built-in generators.
-        held_out = int(_content_id(messages), 16) % 5 == 0
+        held_out = int(content_id(messages), 16) % 5 == 0
         if held_out == (split == "heldout"):
             tags = ("reasoning_gym", str(source.path))
-            problem = Problem(_content_id(messages), messages, json.dumps(entry), "reasoning_gym", tags)
+            problem = Problem(content_id(messages), messages, json.dumps(entry), "reasoning_gym", tags)
             found.setdefault(problem.id, dressed(problem, source))
     return list(found.values())

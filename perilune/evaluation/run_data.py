@@ -11,11 +11,11 @@ from perilune.errors import RunFolderError
 from perilune.evaluation.jsonl import read_objects
 from perilune.evaluation.metrics import read_metrics
 
-STAGE_NAMES = {"base": "Base model", "warmup": "After warm-up", "final": "After RL"}
+STAGE_NAMES = {"base": "Base model", "warmup": "After SFT", "dpo": "After DPO", "final": "After RL"}
 """The evaluations that mark a stage's end, and what people call them."""
 
-_MODEL_AFTER = {"sft": "warmup", "rl": "final"}
-_TOLD_AFTER = {"curate": "curation", "warmup": "warmup_set"}
+_MODEL_AFTER = {"sft": "warmup", "dpo": "dpo", "rl": "final"}
+_TOLD_AFTER = {"curate": "curation", "warmup": "warmup_set", "sample": "samples"}
 """The event that ends a stage which trains nothing."""
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from perilune.config import Recipe
+from perilune.long2short_config import MergeConfig
 from perilune.protocols import Trainer, Workers
 from perilune.stages.watchdog import Watchdog
 from perilune.types import Demonstration, Problem
@@ -31,3 +34,33 @@ class Components:
 
 Build = Callable[[Recipe], Components]
 """Makes the components that a recipe names; ``recipe.model.name`` may be a checkpoint's folder."""
+
+
+class Merge(Protocol):
+    """Merges models of one architecture into one."""
+
+    def __call__(
+        self,
+        models: Sequence[str],
+        target: Path,
+        *,
+        config: MergeConfig,
+        base: str | None,
+        progress: Callable[[int, int], None],
+        overwrite: bool = False,
+    ) -> None:
+        """Write the merge of the models as a Hugging Face model.
+
+        Args:
+            models: the long and the short one: folders, built-in names or hub ids.
+            target: the folder; it is there whole or not at all.
+            config: the method and its weights.
+            base: the model that both were trained from, which some methods need.
+            progress: called with (tensors done, tensors in all).
+            overwrite: replace a folder that is there.
+
+        Raises:
+            ModelError: the models cannot be merged; the message names the tensors.
+            BackendUnavailable: the method needs a package that is not installed.
+        """
+        ...

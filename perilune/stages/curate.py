@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from perilune.config import Recipe
-from perilune.curation.asking import Ask, Asker, Settings, Spent, rewards_key, rights
+from perilune.curation.asking import Ask, Asker, Settings, Spent, rights
 from perilune.curation.balance import find_over_quota
 from perilune.curation.contamination import find_contaminated
 from perilune.curation.difficulty import measure_difficulty, to_confirm
@@ -30,7 +30,7 @@ from perilune.curation.fates import Dropped, Reason, StepReport
 from perilune.curation.forms import form_of
 from perilune.curation.guessing import NOT_GUESSED, find_guessed, guess_prompt, stated_guess
 from perilune.curation.references import find_unverifiable
-from perilune.curation.sample_cache import SampleCache, cache_key, model_digest
+from perilune.curation.sample_cache import SampleCache
 from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.data.problems import dressed, load_pile
@@ -39,6 +39,7 @@ from perilune.evaluation.curation_data import COUNTS, DROPPED, FOLDER, PROBLEMS,
 from perilune.evaluation.curation_report import write_curation_report
 from perilune.evaluation.curation_text import funnel_lines
 from perilune.protocols import Engine
+from perilune.stages.asking import asker_for, model_key
 from perilune.stages.curation_files import read_curated, step_counts, write_counts, write_dropped, write_problems
 from perilune.stages.curation_state import CurationState, curation_counts
 from perilune.stages.session import Session
@@ -245,14 +246,12 @@ class _Curation:
 
     def _asker(self, engine: Engine) -> Asker:
         recipe, parts = self._session.recipe, self._session.components
-        judge = rewards_key(recipe.rewards.model_dump(mode="json"))
-        return Asker(engine, self._session.grader, parts.decode, self._cache, self._model_key(), judge, recipe.seed)
+        return asker_for(recipe, parts, engine, self._session.grader, self._cache, self._model_key())
 
     def _model_key(self) -> str:
         """Names all that an answer depends on beside prompt and settings."""
         if self._model is None:
-            engine = self._session.recipe.engine.model_dump(mode="json", exclude={"slots", "timeout_seconds"})
-            self._model = cache_key(model_digest(self._session.components.trainer), engine)
+            self._model = model_key(self._session.recipe, self._session.components)
         return self._model
 
     def _telling(self, name: str, bar: Callable[[int, int], None]) -> Callable[[int, int], None]:

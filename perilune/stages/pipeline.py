@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perilune.config import Recipe
+from perilune.config import APART, Recipe
 from perilune.data.chat import drop_long_prompts
 from perilune.data.problems import load_pile, load_problems
 from perilune.evaluation.jsonl import restore_lines
@@ -19,29 +20,41 @@ from perilune.folders import write_folder
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import check_rewards_work
 from perilune.rl.timing import Clock, peak_memory_gb
-from perilune.stages.components import Build
+from perilune.stages.components import Build, Merge
 from perilune.stages.curate import check_curation, curate, with_curated
 from perilune.stages.demonstrate import write_warmup_set
+from perilune.stages.dpo import optimize_preferences
 from perilune.stages.evaluate import measure
+from perilune.stages.inner import Inner
+from perilune.stages.long2short import check_long2short, long2short, make_short_model
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.run_folder import RunFolder, changes_of, check_run, open_run
+from perilune.stages.sample import draw_samples
 from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
 from perilune.stages.summary import write_summary
 from perilune.stages.watched import watched
+from perilune.types import Problem
 
-_MODEL_AFTER = {"sft": "warmup", "rl": "final"}
+MODEL_AFTER = {"sft": "warmup", "dpo": "dpo", "rl": "final"}
 """What the model is called after a stage: in models/, in evaluations/ and in the summary."""
 
 
 def run_pipeline(
-    recipe: Recipe, build: Build, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+    recipe: Recipe,
+    build: Build,
+    *,
+    merge: Merge | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> Path:
     """Run the recipe's stages that are still to come; return the run's folder.
 
     Args:
         recipe: what to do.
         build: makes the components, called after the cheap checks.
+        merge: merges models, for long2short.
         resume: continue an existing run.
         overwrite: replace an existing run.
         quiet: show no progress.
@@ -49,14 +62,67 @@ def run_pipeline(
     Raises:
         PeriluneError: what a user can mend, with a message that says how.
     """
+    if "long2short" in recipe.stages:
+        check_long2short(recipe, merge)
+    lasting = run_session(recipe, build, resume=resume, overwrite=overwrite, quiet=quiet)
+    # The session's models are gone by now; each of these stages has its own.
+    gc.collect()
+    with Display(quiet=quiet) as display:
+        inner = Inner(lasting.recipe, lasting.train, build, display, quiet, run_session)
+        if "short_sft" in recipe.stages:
+            make_short_model(inner)
+        if "long2short" in recipe.stages:
+            long2short(inner, merge)
+        if any(stage in APART for stage in recipe.stages):
+            write_report(recipe.run_folder)
+    return recipe.run_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What of a session the stages after it need."""
+
+    recipe: Recipe
+    """With what curation has found."""
+    train: tuple[Problem, ...]
+    """Curated, if the recipe says so."""
+
+
+def run_session(
+    recipe: Recipe,
+    build: Build,
+    *,
+    train: Sequence[Problem] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    nested: bool = False,
+) -> Lasting:
+    """Run the stages that share one model, those that are still to come.
+
+    Args:
+        recipe: what to do.
+        build: makes the components, called after the cheap checks; not at all if there is no step.
+        train: the training problems, in place of the recipe's.
+        resume: continue an existing run.
+        overwrite: replace an existing run.
+        quiet: show no progress.
+        nested: the run is a part of another, whose outcome is told.
+
+    Raises:
+        PeriluneError: what a user can mend, with a message that says how.
+    """
     # Curation takes a pile as it is, and says itself what it cannot use.
     load_train = load_pile if "curate" in recipe.stages else load_problems
-    train = tuple(load_train(recipe.problems.train, "train"))
+    train = tuple(load_train(recipe.problems.train, "train")) if train is None else tuple(train)
     heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
     if "curate" in recipe.stages:
         check_curation(recipe)
     check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
     check_run(recipe, resume=resume, overwrite=overwrite)
+    if not plan(recipe):
+        open_run(recipe, resume=resume, overwrite=overwrite).buffer.close()
+        return Lasting(recipe, train)
     clock = Clock()
     with ExitStack() as stack:
         display = stack.enter_context(Display(quiet=quiet))
@@ -81,14 +147,16 @@ def run_pipeline(
         log = stack.enter_context(_open_log(run, recipe))
         session = Session(recipe, run, components, grader, log, display, train, heldout, clock)
         try:
-            _run_steps(session, build)
+            session = _run_steps(session, build)
         except BaseException:
             with suppress(Exception):
                 _tell_seconds(session)
             raise
         _tell_seconds(session)
-        display.finish(write_summary(run.path), write_report(run.path))
-    return run.path
+        summary, report = write_summary(run.path), write_report(run.path)
+        if not nested:
+            display.finish(summary, report)
+    return Lasting(session.recipe, session.train)
 
 
 def _open_log(run: RunFolder, recipe: Recipe) -> MetricsLog:
@@ -108,17 +176,19 @@ def _tell_seconds(session: Session) -> None:
 
 
 def plan(recipe: Recipe) -> list[str]:
-    """The steps of a run in order: stages, and evaluations as 'evaluate <name>'."""
+    """The steps of a session in order: stages, and evaluations as 'evaluate <name>'."""
     steps = ["evaluate base"] if recipe.evaluation.base else []
     for stage in recipe.stages:
+        if stage in APART:
+            continue
         steps.append(stage)
-        if stage in _MODEL_AFTER:
-            steps.append(f"evaluate {_MODEL_AFTER[stage]}")
+        if stage in MODEL_AFTER:
+            steps.append(f"evaluate {MODEL_AFTER[stage]}")
     return steps
 
 
-def _run_steps(session: Session, build: Build) -> None:
-    """Take the steps that are not done; each is committed when it is done."""
+def _run_steps(session: Session, build: Build) -> Session:
+    """Take the steps that are not done; each is committed when it is done. Return the session after curation."""
     ledger, display = session.run.ledger, session.display
     _reopen_rl(session)
     steps = plan(session.recipe)
@@ -131,6 +201,7 @@ def _run_steps(session: Session, build: Build) -> None:
                 _run_stage(session, step, build)
         if step == "curate":
             session = with_curated(session)
+    return session
 
 
 def _reopen_rl(session: Session) -> None:
@@ -148,18 +219,20 @@ def _run_stage(session: Session, stage: str, build: Build) -> None:
     stages: dict[str, Callable[[Session], object]] = {
         "curate": curate,
         "warmup": lambda session: write_warmup_set(session, build, done="warmup"),
+        "sample": draw_samples,
         "sft": warm_up,
+        "dpo": optimize_preferences,
         "rl": reinforce,
     }
     stages[stage](session)
     ledger, trainer = session.run.ledger, session.components.trainer
     if stage in ledger.progress.steps_done:
         return  # Committed with what it tells: its responses are gone then, and may not be asked for again.
-    if stage in _MODEL_AFTER:
+    if stage in MODEL_AFTER:
         with session.clock.phase("save"):
-            write_folder(session.run.model(_MODEL_AFTER[stage]), trainer.save_pretrained)
+            write_folder(session.run.model(MODEL_AFTER[stage]), trainer.save_pretrained)
     progress = replace(ledger.progress, steps_done=(*ledger.progress.steps_done, stage))
-    if stage == "sft":
+    if stage in ("sft", "dpo"):
         with session.clock.phase("save"):
             progress = replace(progress, sft_steps=0)
             ledger.write(trainer, stage, progress)

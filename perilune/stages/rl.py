@@ -9,6 +9,7 @@ from typing import Any
 
 from perilune.evaluation.jsonl import append_lines, json_line
 from perilune.evaluation.metrics import METRICS_FILE, event_line
+from perilune.folders import write_folder
 from perilune.rl.loop import Iteration, Parts, iterate
 from perilune.rl.measurements import iteration_metrics, tags_drawn
 from perilune.rl.sampler import ProblemSampler
@@ -50,6 +51,7 @@ def reinforce(session: Session) -> None:
         )
         for done in iterate(parts, recipe.rl):
             telling.show(done)
+            _keep_model(session, done.number + 1)
             _evaluate_when_due(session, done.number + 1)
 
 
@@ -111,6 +113,14 @@ def _evaluate_when_due(session: Session, iterations: int) -> None:
     due = every and iterations and iterations % every == 0 and iterations < last
     if due and not session.run.ledger.journal.has("evaluation", name):
         measure(session, name, iterations, during=True)
+
+
+def _keep_model(session: Session, iterations: int) -> None:
+    """The model in Hugging Face form, each ``checkpoints.models_every`` iterations."""
+    every = session.recipe.checkpoints.models_every
+    if every and iterations % every == 0 and iterations < session.recipe.rl.iterations:
+        with session.clock.phase("save"):
+            write_folder(session.run.model(f"iteration-{iterations}"), session.components.trainer.save_pretrained)
 
 
 def _sample_lines(session: Session, done: Iteration) -> Iterator[str]:

@@ -56,7 +56,7 @@ def test_a_finished_run_is_shown_whole(make_run):
     page = page_of(make_run())
     for words in (
         "Base model",
-        "After warm-up",
+        "After SFT",
         "After RL",
         "10 of 10",
         "finished",
@@ -106,7 +106,7 @@ def test_every_fragment_link_has_its_target(make_run):
 @pytest.mark.parametrize(
     ("options", "words", "missing"),
     [
-        ({"stages": ("sft",)}, "After warm-up", "Reinforcement learning"),
+        ({"stages": ("sft",)}, "After SFT", "Reinforcement learning"),
         ({"stages": ("rl",), "base": False}, "Reinforcement learning", "Warm-up"),
         ({"iterations": 3, "planned": 8}, "not finished: iteration 3 of 8", "After RL"),
         ({"iterations": 0, "planned": 8}, "not finished: warm-up step 40", "After RL"),

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from perilune.algorithm.loss import grpo_loss, opmd_loss, rest_loss
+from perilune.algorithm.loss import dpo_loss, grpo_loss, opmd_loss, rest_loss
 from perilune.backends.trainers.packing import Pack
+from perilune.errors import TrainerError
 from perilune.types import Objective, Sample
 
 
@@ -28,13 +29,14 @@ def pack_loss(
         micro: which response token lies where.
         samples: what ``micro`` was packed from.
         logprobs_m: [M] with gradient.
-        old: per sample [R], the policy before the update; empty for sft.
+        old: per sample [R], the policy before the update; empty for sft and dpo.
         reference: per sample [R], the reference; equal to ``old`` for opmd.
         objective: which loss.
-        count: what the minibatch's sum is divided by: responses, or response tokens for sft.
+        count: what the minibatch's sum is divided by: responses; response tokens for sft, pairs for dpo.
 
     Returns:
-        The loss, scalar; and per sample log pi_theta - log pi_old over its loss tokens, in nats.
+        The loss, scalar; and per sample log pi_theta - log pi_old over its loss tokens, in nats; for dpo against the
+        reference, per token where they are length-normalized.
     """
     members = [index for index, _, _ in micro.spans]
     masks = [torch.tensor(samples[i].loss_mask[samples[i].prompt_length :], device=logprobs_m.device) for i in members]
@@ -42,6 +44,8 @@ def pack_loss(
     if objective.algorithm == "sft":
         return -torch.stack([row[mask].sum() for row, mask in zip(rows, masks, strict=True)]).sum() / count, {}
 
+    if objective.algorithm == "dpo":
+        return _dpo(members, samples, rows, masks, objective, count)
     advantages = torch.tensor([samples[i].advantage for i in members], device=logprobs_m.device)
     sums = torch.stack([row[mask].sum() for row, mask in zip(rows, masks, strict=True)])
     old_sums = torch.stack([old[i][mask].sum() for i, mask in zip(members, masks, strict=True)])
@@ -61,3 +65,43 @@ def pack_loss(
         count=count,
     )
     return loss, moved
+
+
+def _dpo(
+    members: Sequence[int],
+    samples: Sequence[Sample],
+    rows: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    objective: Objective,
+    count: int,
+) -> tuple[Tensor, dict[int, float]]:
+    """Both responses of a pair are in the same micro-batch."""
+    ratios: dict[int, Tensor] = {}
+    for index, row, mask in zip(members, rows, masks, strict=True):
+        ratio = row[mask].sum() - samples[index].reference_logprob
+        ratios[index] = ratio / mask.sum() if objective.length_normalized else ratio
+    pairs = pairs_of(samples, members)
+    loss = dpo_loss(
+        torch.stack([ratios[chosen] for chosen, _ in pairs]),
+        torch.stack([ratios[rejected] for _, rejected in pairs]),
+        beta=objective.beta,
+        label_smoothing=objective.label_smoothing,
+        count=count,
+    )
+    return loss, {index: float(ratio.detach()) for index, ratio in ratios.items()}
+
+
+def pairs_of(samples: Sequence[Sample], indices: Sequence[int]) -> list[tuple[int, int]]:
+    """(chosen, rejected) of each pair among the indices.
+
+    Raises:
+        TrainerError: a response is without the other of its pair.
+    """
+    chosen = {samples[index].group: index for index in indices if samples[index].advantage > 0}
+    rejected = {samples[index].group: index for index in indices if samples[index].advantage < 0}
+    if chosen.keys() != rejected.keys() or len(indices) != 2 * len(chosen):
+        raise TrainerError(
+            "a minibatch of dpo needs whole pairs: two samples of one group, one of positive and one of negative "
+            f"advantage; got {len(indices)} samples of {len(chosen.keys() | rejected.keys())} groups"
+        )
+    return [(index, rejected[group]) for group, index in chosen.items()]

@@ -65,6 +65,25 @@ def pack(samples: Sequence[Sample], indices: Sequence[int], token_budget: int) -
     return [_lay_out(samples, families) for families in batches if families]
 
 
+def pack_pairs(samples: Sequence[Sample], pairs: Sequence[tuple[int, int]], token_budget: int) -> list[Pack]:
+    """Like :func:`pack`, but both samples of a pair lie in one micro-batch; one pair may exceed the budget."""
+    batches: list[list[int]] = []
+    used = 0
+    for pair in pairs:
+        first = samples[pair[0]]
+        cost = sum(len(samples[index].tokens) for index in pair) - first.prompt_length
+        if not batches or used + cost > token_budget:
+            batches.append([])
+            used = 0
+        batches[-1] += pair
+        used += cost
+    return [packed for batch in batches for packed in pack(samples, batch, _size(samples, batch))]
+
+
+def _size(samples: Sequence[Sample], indices: Sequence[int]) -> int:
+    return sum(len(samples[index].tokens) for index in indices)
+
+
 def _lay_out(samples: Sequence[Sample], families: Sequence[tuple[tuple[int, ...], list[int]]]) -> Pack:
     tokens: list[int] = []
     positions: list[int] = []

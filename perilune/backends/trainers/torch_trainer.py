@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +16,8 @@ from perilune.backends.memory import release_memory
 from perilune.backends.quiet import quiet_loading
 from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
-from perilune.backends.trainers.objectives import pack_loss
-from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack
+from perilune.backends.trainers.objectives import pack_loss, pairs_of
+from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack, pack_pairs
 from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics
@@ -25,6 +25,7 @@ from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, Update
 _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "trainer.json"
+_NO_PAIRS = (math.nan, math.nan)
 
 
 class TorchTrainer:
@@ -111,9 +112,12 @@ class TorchTrainer:
         """
         if not samples or not steps:
             raise TrainerError("an update needs at least one sample and one step; none was given")
-        old = [] if objective.algorithm == "sft" else self._score(samples)
+        supervised = objective.algorithm in ("sft", "dpo")
+        old = [] if supervised else self._score(samples)
         mismatches = _mismatches(samples, old, self._version)
-        reference = self._score_reference(samples) if objective.beta and self._reference is not None else old
+        reference = (
+            self._score_reference(samples) if not supervised and objective.beta and self._reference is not None else old
+        )
         if objective.algorithm == "grpo":
             old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
         moved: dict[int, float] = {}
@@ -126,7 +130,9 @@ class TorchTrainer:
             else:
                 self._apply(step.learning_rate)
                 moved.update(distances)
-            measured.append(StepMetrics(number, len(steps), loss, norm, step.learning_rate, tokens, skipped))
+            margin, preferred = _preferences(samples, step, distances) if objective.algorithm == "dpo" else _NO_PAIRS
+            found = StepMetrics(number, len(steps), loss, norm, step.learning_rate, tokens, skipped, margin, preferred)
+            measured.append(found)
             self._skipped_in_a_row = self._skipped_in_a_row + 1 if skipped else 0
             if on_step is not None:
                 on_step(measured[-1])
@@ -203,12 +209,18 @@ class TorchTrainer:
         reference: Sequence[Tensor],
     ) -> tuple[float, float, int, dict[int, float]]:
         """The clipped gradient of one minibatch; returns loss, norm, tokens, and how far each sample has moved."""
-        # Supervised loss is a mean over tokens, the others are means over responses.
-        token_mean = objective.algorithm == "sft"
-        count = sum(sum(samples[i].loss_mask) for i in step.indices) if token_mean else len(step.indices)
+        budget = self._config.micro_batch_tokens
+        if objective.algorithm == "dpo":
+            pairs = pairs_of(samples, step.indices)
+            micros, count = pack_pairs(samples, pairs, budget), len(pairs)
+        else:
+            # Supervised loss is a mean over tokens, the others are means over responses.
+            token_mean = objective.algorithm == "sft"
+            count = sum(sum(samples[i].loss_mask) for i in step.indices) if token_mean else len(step.indices)
+            micros = pack(samples, step.indices, budget)
         loss, tokens = 0.0, 0
         moved: dict[int, float] = {}
-        for micro in pack(samples, step.indices, self._config.micro_batch_tokens):
+        for micro in micros:
             logprobs = self._forward(micro)
             part, distances = pack_loss(micro, samples, logprobs, old, reference, objective, count)
             part.backward()
@@ -305,6 +317,12 @@ def _remedy(step: StepMetrics) -> str:
         f"learning rate ({step.learning_rate:g}) or train in float32 (trainer.dtype), and go on with: "
         "perilune run RECIPE --resume"
     )
+
+
+def _preferences(samples: Sequence[Sample], step: OptimizerStep, ratios: Mapping[int, float]) -> tuple[float, float]:
+    """Mean margin of the step's pairs, and the share of positive ones."""
+    margins = [ratios[chosen] - ratios[rejected] for chosen, rejected in pairs_of(samples, step.indices)]
+    return _mean(margins), _mean([float(margin > 0) for margin in margins])
 
 
 def _mean(values: Sequence[float]) -> float:

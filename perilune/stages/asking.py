@@ -1,0 +1,24 @@
+"""A model with its judge and a cache of samples, for the stages that ask it many times."""
+
+from __future__ import annotations
+
+from perilune.config import Recipe
+from perilune.curation.asking import Asker, rewards_key
+from perilune.curation.sample_cache import SampleCache, cache_key, model_digest
+from perilune.protocols import Engine
+from perilune.rewards.pool import GradingPool
+from perilune.stages.components import Components
+
+
+def model_key(recipe: Recipe, parts: Components) -> str:
+    """Names all that an answer depends on beside prompt and settings: the weights, and how they compute."""
+    engine = recipe.engine.model_dump(mode="json", exclude={"slots", "timeout_seconds"})
+    return cache_key(model_digest(parts.trainer), engine)
+
+
+def asker_for(
+    recipe: Recipe, parts: Components, engine: Engine, grader: GradingPool, cache: SampleCache, model: str
+) -> Asker:
+    """An asker of the engine, whose model has this key."""
+    judge = rewards_key(recipe.rewards.model_dump(mode="json"))
+    return Asker(engine, grader, parts.decode, cache, model, judge, recipe.seed)
