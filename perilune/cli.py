@@ -118,6 +118,27 @@ def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
     return 0
 
 
+def _merge(options: argparse.Namespace) -> int:
+    from perilune.errors import ModelError
+    from perilune.stages.interruptions import stopping_on_signals
+
+    with stopping_on_signals():
+        from perilune.backends.mergekit_rules import NEEDS_BASE
+        from perilune.backends.merging import MergePlan, write_merge
+        from perilune.evaluation.progress import Display
+
+        if options.density is not None and options.method not in NEEDS_BASE:
+            raise ModelError(f"{options.method} takes no density; {', '.join(NEEDS_BASE)} do")
+        weights = options.weights or [1.0] * len(options.models)
+        density = 0.5 if options.density is None else options.density
+        plan = MergePlan(tuple(weights), options.method, density, options.base)
+        with Display(options.quiet) as display:
+            with display.task("merging", 1) as progress:
+                write_merge(options.models, options.output, plan, progress, overwrite=options.overwrite)
+            display.show([f"merged model: {options.output}"])
+    return 0
+
+
 def _report(options: argparse.Namespace) -> int:
     from perilune.evaluation.report import write_report
 
@@ -213,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"perilune {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_running(commands)
+    _add_merge(commands)
     _add_looking(commands)
     _add_sandbox(commands)
     return parser
@@ -245,6 +267,37 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_set(resume)
     resume.add_argument("--quiet", action="store_true", help="show warnings and the outcome alone")
     resume.set_defaults(command=_resume)
+
+
+def _add_merge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    merge = commands.add_parser("merge", help="average the weights of models, such as a long-CoT and a short-CoT one")
+    merge.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="two or more: folders, built-in names or hub ids; config, tokenizer and types are those of the first",
+    )
+    merge.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the merged model goes")
+    merge.add_argument(
+        "--weights",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="one per model, of which the ratios count; by default all are equal",
+    )
+    merge.add_argument(
+        "--method",
+        choices=("linear", "slerp", "ties", "dare_linear", "dare_ties"),
+        default="linear",
+        help="linear, the weighted average, is built in; the others need the extra 'merge' (mergekit)",
+    )
+    merge.add_argument("--base", metavar="MODEL", help="ties and dare: the model that the others were trained from")
+    merge.add_argument(
+        "--density", type=float, metavar="D", help="ties and dare: share of each model's changes that is kept; 0.5"
+    )
+    merge.add_argument("--overwrite", action="store_true", help="replace the merged model if its folder exists")
+    merge.add_argument("--quiet", action="store_true", help="show the outcome alone")
+    merge.set_defaults(command=_merge)
 
 
 def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
