@@ -50,6 +50,8 @@ class Mark:
     y: float
     x_interval: tuple[float, float] | None = None
     y_interval: tuple[float, float] | None = None
+    look: int | None = None
+    """Which hue and shape it has, counted from 0; by default its place among the marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,11 @@ def _ends(interval: tuple[float, float] | None) -> tuple[float, ...]:
 
 
 def _drawn(place: int, mark: Mark, x: Scale, y: Scale, front: bool, reference: bool) -> _Drawn:
-    shape = "diamond" if reference else _SHAPES[place // COLOURS % len(_SHAPES)]
+    look = place if mark.look is None else mark.look
+    shape = "diamond" if reference else _SHAPES[look // COLOURS % len(_SHAPES)]
     # XML has no way to say most control characters, nor half of a surrogate pair.
     named = replace(mark, name="".join(c if c.isprintable() else "?" for c in mark.name))
-    return _Drawn(named, x(mark.x), y(mark.y), place % COLOURS, shape, front)
+    return _Drawn(named, x(mark.x), y(mark.y), look % COLOURS, shape, front)
 
 
 def _front(corners: Sequence[tuple[float, float]]) -> str:

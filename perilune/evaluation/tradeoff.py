@@ -124,7 +124,22 @@ def trade_off(
     used = {name: [r for r in found if (r.sample == 0) == greedy] for name, found in measured.items()}
     _check_problems(used, reference, "greedy" if greedy else "sampled")
     points = [_point(name, found, used[reference], name == reference) for name, found in used.items()]
-    return tuple(replace(point, pareto=_on_front(point, points)) for point in points)
+    front = pareto_front({point.name: (point.mean_tokens, point.accuracy) for point in points})
+    return tuple(replace(point, pareto=point.name in front) for point in points)
+
+
+def pareto_front(places: Mapping[str, tuple[float, float]]) -> set[str]:
+    """Names that no other beats in one of the two while being as good in the other; without an accuracy none is there.
+
+    Args:
+        places: name → (tokens, accuracy).
+    """
+    return {
+        name
+        for name, (tokens, accuracy) in places.items()
+        if not math.isnan(accuracy)
+        and not any(a >= accuracy and t <= tokens and (a > accuracy or t < tokens) for t, a in places.values())
+    }
 
 
 def order(points: Iterable[Point], by: Literal["accuracy", "tokens"]) -> list[str]:
@@ -275,16 +290,6 @@ def _standard_error(values: Sequence[float]) -> float:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
-
-
-def _on_front(point: Point, points: Iterable[Point]) -> bool:
-    """Without an accuracy a model is not on the front."""
-    return not math.isnan(point.accuracy) and not any(
-        other.accuracy >= point.accuracy
-        and other.mean_tokens <= point.mean_tokens
-        and (other.accuracy > point.accuracy or other.mean_tokens < point.mean_tokens)
-        for other in points
-    )
 
 
 def _told_losses(methods: Sequence[Point]) -> str:
