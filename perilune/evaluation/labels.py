@@ -13,7 +13,7 @@ _RINGS = (3.0, 11.0, 22.0, 36.0, 54.0, 76.0, 104.0, 140.0)
 _DIRECTIONS = 16
 _LED = 8.0
 """A label farther from its point than this has a line to it."""
-_PER_STROKE, _PER_PIXEL, _PER_AREA, _PER_LED = 14.0, 0.8, 40.0, 60.0
+_PER_STROKE, _PER_PIXEL, _PER_AREA, _PER_LED, _PER_NEARER = 10.0, 0.8, 40.0, 60.0, 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def place_labels(
         x, y, width = points[place]
         others = [box for other, box in enumerate(taken) if other != place]
         candidates = list(_candidates(x, y, min(width, frame.right - frame.left), radius, frame))
-        _, label = min(((_cost(label, x, y, radius, others, strokes), label) for label in candidates), key=_first)
+        _, label = min(
+            ((_cost(label, place, points, radius, others, strokes), label) for label in candidates), key=_first
+        )
         taken.append(label.box)
         found[place] = label
     return [found[place] for place in range(len(points))]
@@ -114,18 +116,31 @@ def _leader(box: Box, x: float, y: float, radius: float) -> tuple[float, float, 
     return (x + share * (end_x - x), y + share * (end_y - y), end_x, end_y)
 
 
-def _cost(label: Label, x: float, y: float, radius: float, others: Sequence[Box], strokes: Sequence[Box]) -> float:
-    box = label.box
+def _cost(
+    label: Label,
+    place: int,
+    points: Sequence[tuple[float, float, float]],
+    radius: float,
+    others: Sequence[Box],
+    strokes: Sequence[Box],
+) -> float:
+    box, (x, y, _) = label.box, points[place]
     own = Box(x - radius, y - radius, x + radius, y + radius)
     covered = math.fsum(box.area_with(other) for other in (*others, own))
     crossed = sum(box.meets(stroke) for stroke in strokes)
     through = 0
     if label.leader:
-        points = [_along(label.leader, step / 12) for step in range(12)]
-        through = sum(any(other.meets(Box(a, b, a, b)) for a, b in points) for other in others)
+        passed = [_along(label.leader, step / 12) for step in range(12)]
+        through = sum(any(other.meets(Box(a, b, a, b)) for a, b in passed) for other in others)
     distance = math.dist(box.nearest(x, y), (x, y))
-    led = 8.0 if label.leader else 0.0
-    return _PER_AREA * covered + _PER_LED * through + _PER_STROKE * crossed + _PER_PIXEL * distance + led
+    # A name beside another's point would be taken for that one's.
+    nearer = sum(
+        math.dist(box.nearest(a, b), (a, b)) <= min(distance, radius + _LED)
+        for other, (a, b, _) in enumerate(points)
+        if other != place
+    )
+    cost = _PER_AREA * covered + _PER_LED * through + _PER_STROKE * crossed + _PER_PIXEL * distance
+    return cost + _PER_NEARER * nearer + (8.0 if label.leader else 0.0)
 
 
 def _along(line: tuple[float, float, float, float], share: float) -> tuple[float, float]:

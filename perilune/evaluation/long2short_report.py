@@ -193,15 +193,15 @@ def _picture(data: Long2ShortData, chart: str) -> str:
     width, height = SCATTER_WIDTH, SCATTER_HEIGHT + head + foot
     title = escape("".join(c if c.isprintable() else "?" for c in data.name))
     inner = chart.replace("<svg ", f'<svg y="{head}" width="{width}" height="{SCATTER_HEIGHT}" ', 1)
-    body = inner or f'<text x="24" y="{head + 30}">no model is measured yet</text>'
+    body = inner or f'<text x="16" y="{head + 30}">no model is measured yet</text>'
     return (
         f'<svg class="chart scatter" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{title}: accuracy and tokens of each model">'
         f"<style>{CHART_CSS} {SCATTER_CSS} svg.scatter text.title{{font-size:17px;font-weight:600;fill:var(--ink)}}"
         "svg.scatter text.legend{font-size:13px}</style>"
         f'<rect width="{width}" height="{height}" rx="8" style="fill:var(--surface)"/>'
-        f'<text class="title" x="24" y="29">{title}: accuracy and tokens of each model</text>'
-        f'{body}<text class="legend" x="24" y="{height - 14}">{_LEGEND}</text></svg>\n'
+        f'<text class="title" x="16" y="29">{title}: accuracy and tokens of each model</text>'
+        f'{body}<text class="legend" x="16" y="{height - 14}">{_LEGEND}</text></svg>\n'
     )
 
 

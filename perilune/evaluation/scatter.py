@@ -32,10 +32,14 @@ SCATTER_CSS = "\n".join(
         "svg.scatter text.name{fill:var(--ink);font-weight:600;paint-order:stroke;stroke:var(--surface);"
         "stroke-width:4px;stroke-linejoin:round}",
         ".front{fill:none;stroke:var(--quiet);stroke-width:1.5;stroke-dasharray:6 4}",
-        ".leader{stroke:var(--quiet);stroke-width:1}",
+        ".leader{stroke-width:1.8}",
         ".mark{stroke-width:2.5}.mark.hollow{fill:var(--surface)}",
         "svg.scatter .interval{stroke-width:1.3;opacity:.6}",
-        *(f".mark.h{i}{{stroke:var(--hue-{i})}}.mark.full.h{i}{{fill:var(--hue-{i})}}" for i in range(COLOURS)),
+        *(
+            f".mark.h{i}{{stroke:var(--hue-{i})}}.mark.full.h{i}{{fill:var(--hue-{i})}}"
+            f".leader.h{i}{{stroke:var(--hue-{i})}}"
+            for i in range(COLOURS)
+        ),
     ]
 )
 """Style sheet of scatter charts; colours come from :data:`perilune.evaluation.charts.CHART_CSS`."""
@@ -105,7 +109,8 @@ def scatter_chart(
     )
     body = [_axes(x, y, (x_name, y_name), (x_form, y_form)), _front(corners)]
     body += [_line((w.left, w.top, w.right, w.bottom), f"interval h{hue}") for w, hue in whiskers]
-    body += [_line(label.leader, "leader") for label in labels if label.leader]
+    led = [(label.leader, one.hue) for label, one in zip(labels, drawn, strict=True) if label.leader]
+    body += [_line(leader, f"leader h{hue}") for leader, hue in led]
     body += [_shape(one) for one in drawn]
     body += [
         f'<text class="name" x="{label.box.left:.1f}" y="{label.box.bottom - 5:.1f}">{escape(name)}</text>'
@@ -140,22 +145,22 @@ def _drawn(place: int, mark: Mark, x: Scale, y: Scale, front: bool, reference: b
 
 
 def _front(corners: Sequence[tuple[float, float]]) -> str:
-    """Up to the first point, then along and up from point to point, then on to the right."""
+    """Along and up from point to point, then on to the right."""
     if not corners:
         return ""
     way = "".join(f"H{x:.1f}V{y:.1f}" for x, y in corners[1:])
-    start = f"M{corners[0][0]:.1f} {SCATTER_HEIGHT - _BOTTOM}V{corners[0][1]:.1f}"
+    start = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
     return f'<path class="front" d="{start}{way}H{SCATTER_WIDTH - _RIGHT}"/>'
 
 
 def _steps(corners: Sequence[tuple[float, float]]) -> list[Box]:
     """The strokes of :func:`_front`."""
-    strokes, before = [], float(SCATTER_HEIGHT - _BOTTOM)
-    ends = [*(x for x, _ in corners[1:]), float(SCATTER_WIDTH - _RIGHT)]
-    for (x, y), end in zip(corners, ends, strict=False):
-        strokes += [Box(x, min(before, y), x, max(before, y)), Box(x, y, end, y)]
-        before = y
-    return strokes
+    across, up = [], []
+    for (x, y), (end, above) in zip(corners, [*corners[1:], (float(SCATTER_WIDTH - _RIGHT), None)], strict=False):
+        across.append(Box(x, y, end, y))
+        if above is not None:
+            up.append(Box(end, min(above, y), end, max(above, y)))
+    return across + up
 
 
 def _whiskers(at: _Drawn, x: Scale, y: Scale) -> list[Box]:
@@ -181,14 +186,14 @@ def _line(ends: Sequence[float], kind: str) -> str:
 
 def _axes(x: Scale, y: Scale, names: tuple[str, str], forms: tuple[Format, Format]) -> str:
     right, bottom = SCATTER_WIDTH - _RIGHT, SCATTER_HEIGHT - _BOTTOM
-    parts = [f'<text x="{_LEFT - 50}" y="16">{escape(names[1])}</text>']
+    parts = [f'<text x="16" y="16">{escape(names[1])}</text>']
     for tick in nice_ticks(y.low, y.high):
         if 0 <= tick <= 1:
             parts.append(_line((_LEFT, y(tick), right, y(tick)), "grid"))
             parts.append(
                 f'<text x="{_LEFT - 8}" y="{y(tick) + 5:.1f}" text-anchor="end">{escape(forms[1](tick))}</text>'
             )
-    for tick in nice_ticks(x.low, x.high, 7):
+    for tick in nice_ticks(x.low, x.high, 9):
         parts.append(_line((x(tick), _TOP, x(tick), bottom), "grid"))
         parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{escape(forms[0](tick))}</text>')
     middle = (_LEFT + right) / 2
