@@ -171,7 +171,7 @@ class _Merge:
         if self._piece is None:
             values = [value.reshape(tensor.shape) for value in values]
         merged = self._rule(name, values).to(FLOATS[tensor.dtype])
-        return memoryview(merged.flatten().view(torch.uint8).numpy())
+        return merged.flatten().view(torch.uint8).numpy().data
 
     def _agreed(self, name: str, tensor: StoredTensor, skip: int, size: int, files: OpenFiles) -> memoryview:
         """The bytes of what has no average, if every model has the same."""
