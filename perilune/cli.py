@@ -85,6 +85,16 @@ def _prepare(options: argparse.Namespace) -> int:
     return _pipeline(options, recipe.model_copy(update={"stages": (options.stage,), "evaluation": evaluation}))
 
 
+def _long2short(options: argparse.Namespace) -> int:
+    """Long2short alone, with the short model's SFT where the recipe has it; the recipe names the long model."""
+    from perilune.config import APART
+
+    recipe = _recipe(options)
+    stages = tuple(stage for stage in APART if stage in {*recipe.stages, "long2short"})
+    evaluation = recipe.evaluation.model_copy(update={"base": False})
+    return _pipeline(options, recipe.model_copy(update={"stages": stages, "evaluation": evaluation}))
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     """A run without stages: the model is measured and reported, that is all."""
     recipe = _recipe(options)
@@ -111,10 +121,18 @@ def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
     from perilune.stages.interruptions import stopping_on_signals
 
     with stopping_on_signals():
+        from perilune.backends.merging import merge_models
         from perilune.build import build_components
         from perilune.stages.pipeline import run_pipeline
 
-        run_pipeline(recipe, build_components, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+        run_pipeline(
+            recipe,
+            build_components,
+            merge=merge_models,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            quiet=options.quiet,
+        )
     return 0
 
 
@@ -246,15 +264,24 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     preparing = (
         ("curate", "a pile of problems becomes a prompt set: coverage, difficulty, evaluability"),
         ("warmup", "the model writes and verifies its own warm-up set"),
+        ("sample", "several responses per problem: the shortest right ones for SFT, preference pairs for DPO"),
     )
     for stage, meaning in preparing:
         one = commands.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
         one.set_defaults(command=_prepare, stage=stage)
         _add_run_options(one)
-    for stage, meaning in (("sft", "the long-CoT warm-up"), ("rl", "reinforcement learning")):
+    training = (
+        ("sft", "supervised fine-tuning, such as the long-CoT warm-up"),
+        ("dpo", "direct preference optimisation on your pairs"),
+        ("rl", "reinforcement learning"),
+    )
+    for stage, meaning in training:
         one = commands.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
         one.set_defaults(command=_one_stage, stage=stage)
         _add_run_options(one)
+    shorter = commands.add_parser("long2short", help="from a long-CoT model to short answers, by several methods")
+    shorter.set_defaults(command=_long2short)
+    _add_run_options(shorter)
     evaluate = commands.add_parser("evaluate", help="measure a model on the held-out problems of a recipe")
     evaluate.add_argument("--model", metavar="NAME_OR_FOLDER", help="another model than the recipe's")
     evaluate.add_argument("--samples", type=_natural, metavar="N", help="sampled responses beside the greedy one")

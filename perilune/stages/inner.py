@@ -79,9 +79,9 @@ class Inner:
         gc.collect()
         return folder
 
-    def take_model(self, place: Path, made: str, name: str) -> Path:
-        """Move a model out of a finished run within to the models of the run around it, and drop its checkpoints."""
-        target, source = self.model(name), place / "models" / made
+    def take_model(self, place: Path, made: str, target: Path) -> Path:
+        """Move a model out of a finished run within, and drop the checkpoints of that run."""
+        source = place / "models" / made
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)

@@ -6,8 +6,8 @@
     rl         a second RL phase with the length reward and a much smaller maximum length
 
 Steps are joined where one goes on from another's model (merge+shortest). Each is a run within the run, in
-``RUN/long2short/<method>/``; each model comes to ``RUN/models/<method>``. All are measured on the same held-out
-problems with the same seeds. ``RUN/long2short/`` holds results.json, report.html and tradeoff.svg.
+``RUN/long2short/<method>/``; its model comes to ``RUN/long2short/models/<method>``. All are measured on the same
+held-out problems with the same seeds. ``RUN/long2short/`` holds results.json, report.html and tradeoff.svg.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def make_short_model(inner: Inner) -> Path:
     if not _measured(place, "warmup") or not inner.model(SHORT).exists():
         inner.display.heading("short-CoT model: SFT on short answers, from the base")
         inner.run(_SHORT_SFT, ("sft",), inner.recipe.model.name, sft=inner.recipe.short_sft)
-    return inner.take_model(place, "warmup", SHORT)
+    return inner.take_model(place, "warmup", inner.model(SHORT))
 
 
 def long2short(inner: Inner, merge: Merge | None) -> Path:
@@ -138,6 +138,10 @@ class _Long2Short:
         parent = self._picked() if name == "rl" else self._model("+".join(earlier) or LONG)
         return self._trained(name, step, parent)
 
+    def _made(self, name: str) -> Path:
+        """Where a method's model is kept."""
+        return self._folder / "models" / name
+
     def _long(self) -> str:
         """The model that the recipe names, else that of this run's last stage that trained one, else the recipe's."""
         if self._config.long_model is not None:
@@ -149,7 +153,7 @@ class _Long2Short:
         return str(self._inner.model(dict(_MODEL_AFTER)[trained[-1]]))
 
     def _merged(self) -> str:
-        target = self._inner.model("merge")
+        target = self._made("merge")
         if not target.exists():
             assert self._merge is not None
             started = time.monotonic()
@@ -165,7 +169,7 @@ class _Long2Short:
         """A run within the run, its model moved to the others."""
         place, made = f"{FOLDER}/{name}", {"shortest": "warmup", "dpo": "dpo", "rl": "final"}[step]
         folder = self._inner.folder / place
-        if not _measured(folder, made) or not (self._inner.model(name).exists() or (folder / "models" / made).exists()):
+        if not _measured(folder, made) or not (self._made(name).exists() or (folder / "models" / made).exists()):
             if step == "rl":
                 self._inner.run(place, ("rl",), parent, rl=self._rl())
             else:
@@ -176,7 +180,7 @@ class _Long2Short:
                 stages = ("sample", "sft" if step == "shortest" else "dpo")
                 changes = {"sft": self._config.sft} if step == "shortest" else {}
                 self._inner.run(place, stages, parent, sample=sample, **changes)  # type: ignore[arg-type]
-        return str(self._inner.take_model(folder, made, name))
+        return str(self._inner.take_model(folder, made, self._made(name)))
 
     def _rl(self) -> RLConfig:
         """The second phase's settings, with the bands of difficulty that curation has found."""
@@ -204,7 +208,8 @@ class _Long2Short:
         found = {LONG: self._long()}
         if self._config.long_model is None:
             folders = sorted((self._inner.folder / "models").iterdir(), key=lambda path: path.stat().st_mtime)
-            own = [f for f in folders if f.name in ("warmup", "dpo", "final") or f.name.startswith("iteration-")]
+            after = {dict(_MODEL_AFTER)[stage] for stage in self._inner.recipe.stages if stage in dict(_MODEL_AFTER)}
+            own = [folder for folder in folders if folder.name in after or folder.name.startswith("iteration-")]
             found |= {f.name: str(f) for f in own if (f / "config.json").exists() and str(f) != found[LONG]}
         return found
 
@@ -295,7 +300,9 @@ class _Long2Short:
         write_long2short_report(self._folder)
 
     def _row(self, name: str, point: Point | None) -> dict[str, Any]:
-        folder = {LONG: self._long(), SHORT: self._config.short_model or "models/short"}.get(name, f"models/{name}")
+        folder = {LONG: self._long(), SHORT: self._config.short_model or "models/short"}.get(
+            name, f"{FOLDER}/models/{name}"
+        )
         earlier = "+".join(name.split("+")[:-1])
         parent: str | None = earlier or LONG
         if name in (LONG, SHORT):
