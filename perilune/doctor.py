@@ -199,6 +199,7 @@ def _sandboxes() -> Iterator[Backend]:
     yield Backend("reward code in C++", compiler, "the system's package g++" if compiler else "")
     yield _with_extra("test cases by CYaRon (perilune sandbox cases)", "cyaron", "code")
     yield _with_extra("perilune sandbox serve", "fastapi", "service")
+    yield _with_extra("merging by SLERP, TIES and DARE", "mergekit", "merge")
 
 
 def _with_extra(choice: str, module: str, extra: str) -> Backend:

@@ -11,6 +11,9 @@ from typing import Any
 from perilune.errors import RunFolderError
 from perilune.evaluation.tradeoff import Point
 
+FOLDER = "long2short"
+"""Within the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

@@ -45,10 +45,10 @@ class MetricsLog:
         self, folder: Path, tensorboard: bool = False, wandb_project: str | None = None, run_name: str | None = None
     ) -> None:
         self._mirrors: list[_Mirror] = []
-        path = folder / METRICS_FILE
+        self._path = path = folder / METRICS_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._file = _open(path)
             _drop_unfinished_line(self._file)
         except OSError as error:
             raise RunFolderError(f"cannot write {path}: {error}; set output to another place") from error
@@ -84,8 +84,17 @@ class MetricsLog:
 
     def append(self, line: str, event: str, step: int, values: Mapping[str, Any]) -> None:
         """The same of a line that :func:`event_line` has made."""
+        self._follow()
         _write_whole(self._file, line.encode("utf-8", errors="replace"))
         self.mirror(event, step, values)
+
+    def _follow(self) -> None:
+        """Go on in the file that lies there now, where a resumed run has put its past in place of the one it found."""
+        there = self._path.stat() if self._path.exists() else None
+        if there is None or not os.path.samestat(there, os.fstat(self._file)):
+            os.close(self._file)
+            self._file = -1
+            self._file = _open(self._path)
 
     def mirror(self, event: str, step: int, values: Mapping[str, Any]) -> None:
         """Show an event's numbers in the mirrors alone."""
@@ -110,6 +119,10 @@ def event_line(event: str, step: int, values: Mapping[str, Any]) -> str:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The events of a run in order, each with at least ``event`` and ``step``; a line that is not whole is skipped."""
     return [event for event in read_objects(folder / METRICS_FILE) if "event" in event and "step" in event]
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
 
 
 def _write_whole(file: int, line: bytes) -> None:

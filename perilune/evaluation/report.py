@@ -15,8 +15,11 @@ from markupsafe import Markup
 from perilune.evaluation.axes import duration, number, percent
 from perilune.evaluation.charts import CHART_CSS, HEIGHT, WIDTH, interval_bar
 from perilune.evaluation.curation_data import FOLDER, REPORT, read_curation
+from perilune.evaluation.long2short_data import FOLDER as LONG2SHORT
+from perilune.evaluation.long2short_data import read_long2short
 from perilune.evaluation.page import write_page, write_whole
 from perilune.evaluation.report_charts import (
+    dpo_figures,
     heldout_chart,
     length_chart,
     reward_chart,
@@ -38,7 +41,9 @@ def write_report(run_folder: Path) -> Path:
     """
     run = read_run(run_folder)
     path = run_folder / "report.html"
-    write_page(path, "report.html", _context(run) | {"prompt_set": _prompt_set(run_folder)})
+    write_page(
+        path, "report.html", _context(run) | {"prompt_set": _prompt_set(run_folder), "shorter": _shorter(run_folder)}
+    )
     return path
 
 
@@ -48,6 +53,15 @@ def _prompt_set(run_folder: Path) -> str:
         return ""
     found = read_curation(run_folder)
     return f"{found.kept:,} of {found.entered:,} problems stay"
+
+
+def _shorter(run_folder: Path) -> str:
+    """What long2short has come to, for people; "" for a run without it."""
+    folder = run_folder / LONG2SHORT
+    if not (folder / "report.html").exists():
+        return ""
+    found = read_long2short(folder)
+    return f"{len(found.measured)} of {len(found.models)} models measured"
 
 
 def summary_picture(run_folder: Path, path: Path) -> None:
@@ -88,6 +102,7 @@ def _context(run: RunData) -> dict[str, Any]:
         "rl": [(figure, Markup(figure.svg)) for figure in rl],
         "thinned": thinning_note(run),
         "sft": [(figure, Markup(figure.svg)) for figure in sft],
+        "dpo": [(figure, Markup(figure.svg)) for figure in dpo_figures(run)],
         "evaluations": [_evaluation_row(found) for found in run.evaluations],
         "passes": sorted({int(k) for e in run.evaluations for k in e.summary.get("pass_at_k") or {}}),
         "breakdowns": [
@@ -105,7 +120,9 @@ def _state(run: RunData) -> str:
         return "finished"
     if run.iterations:
         return f"not finished: iteration {run.iterations[-1]['step'] + 1} of {run.planned_iterations}"
-    return f"not finished: warm-up step {run.sft_steps[-1]['step']}" if run.sft_steps else "not finished"
+    if run.dpo_steps:
+        return f"not finished: DPO step {run.dpo_steps[-1]['step']}"
+    return f"not finished: SFT step {run.sft_steps[-1]['step']}" if run.sft_steps else "not finished"
 
 
 def _stage(name: str, found: Evaluation) -> dict[str, Any]:
@@ -136,7 +153,7 @@ def _facts(run: RunData) -> list[tuple[str, str, str]]:
             mean = sum(means) / len(means)
             facts.append(("Trainer − engine", number(mean), f"nats per token on average; at most {number(worst)}"))
     if run.sft_steps:
-        facts.append(("Warm-up steps", f"{len(run.sft_steps)}", _sft_remark(run.sft_steps)))
+        facts.append(("SFT steps", f"{len(run.sft_steps)}", _sft_remark(run.sft_steps)))
     skipped = sum(row.get("steps_skipped") or 0 for row in (*run.sft_steps, *run.iterations))
     if skipped:
         facts.append(("Steps skipped", f"{skipped:.0f}", "loss or gradient was not finite; see skipped/"))

@@ -107,7 +107,7 @@ def _grading_figure(run: RunData) -> list[Figure]:
 
 
 def sft_figures(run: RunData) -> list[Figure]:
-    """The warm-up's curves."""
+    """The curves of supervised fine-tuning."""
     rows = _thinned(run.sft_steps, _MOST_POINTS)
 
     def curve(key: str, name: str) -> str:
@@ -115,8 +115,34 @@ def sft_figures(run: RunData) -> list[Figure]:
         return line_chart(name, [Series(name, 0, points)], x_name="step")
 
     found = [
-        Figure("Warm-up loss", "Negative log-likelihood per response token, in nats.", curve("loss", "loss")),
+        Figure("SFT loss", "Negative log-likelihood per response token, in nats.", curve("loss", "loss")),
         Figure("Learning rate", "", curve("learning_rate", "learning rate")),
+    ]
+    return [figure for figure in found if figure.svg]
+
+
+def dpo_figures(run: RunData) -> list[Figure]:
+    """The curves of direct preference optimisation."""
+    rows = _thinned(run.dpo_steps, _MOST_POINTS)
+
+    def curve(key: str, name: str, form: Format = number) -> str:
+        points = tuple((row["step"], _value(row, key)) for row in rows)
+        return line_chart(name, [Series(name, 0, points)], x_name="step", form=form)
+
+    found = [
+        Figure(
+            "Loss", "Mean over the pairs of a step; log 2 = 0.69 where nothing is learnt yet.", curve("loss", "loss")
+        ),
+        Figure(
+            "Margin",
+            "How much more the chosen response has gained than the rejected one, in nats.",
+            curve("margin", "margin"),
+        ),
+        Figure(
+            "Preferred",
+            "Share of the pairs whose chosen response has gained more.",
+            curve("preferred", "preferred", percent),
+        ),
     ]
     return [figure for figure in found if figure.svg]
 

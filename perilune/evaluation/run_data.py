@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ STAGE_NAMES = {"base": "Base model", "warmup": "After SFT", "dpo": "After DPO", 
 
 _MODEL_AFTER = {"sft": "warmup", "dpo": "dpo", "rl": "final"}
 _TOLD_AFTER = {"curate": "curation", "warmup": "warmup_set", "sample": "samples"}
+_TOLD_AFTER |= {"short_sft": "short_sft", "long2short": "long2short"}
 """The event that ends a stage which trains nothing."""
 
 
@@ -41,6 +43,8 @@ class RunData:
     """Iteration events by step, which counts from 0."""
     sft_steps: tuple[dict[str, Any], ...]
     """SFT events by step, which counts from 1."""
+    dpo_steps: tuple[dict[str, Any], ...]
+    """DPO events by step, which counts from 1."""
     evaluations: tuple[Evaluation, ...]
     samples: tuple[dict[str, Any], ...]
     """Sample responses by iteration."""
@@ -91,11 +95,25 @@ def read_run(folder: Path) -> RunData:
         recipe_text=text,
         iterations=_last_by_step(events, "iteration"),
         sft_steps=_last_by_step(events, "sft_step"),
+        dpo_steps=_last_by_step(events, "dpo_step"),
         evaluations=_evaluations(events),
         samples=_samples(folder / "samples.jsonl"),
         seconds=_seconds(events),
-        told=frozenset(event["event"] for event in events),
+        told=frozenset(event["event"] for event in events) | _apart(folder),
     )
+
+
+def _apart(folder: Path) -> frozenset[str]:
+    """The stages with runs of their own that are over."""
+    over = set()
+    if (folder / "models" / "short" / "config.json").is_file():
+        over.add("short_sft")
+    try:
+        if json.loads((folder / "long2short" / "results.json").read_text(encoding="utf-8"))["finished"]:
+            over.add("long2short")
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return frozenset(over)
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from perilune.curation.sample_cache import SampleCache
 from perilune.curation.spread import evenly
 from perilune.errors import BackendUnavailable, RecipeError
 from perilune.evaluation.jsonl import json_line, replace_lines
+from perilune.evaluation.long2short_data import FOLDER
 from perilune.evaluation.long2short_report import long2short_lines, write_long2short_report
 from perilune.evaluation.metrics import read_metrics
 from perilune.evaluation.responses_io import read_responses
@@ -40,7 +41,6 @@ from perilune.stages.watched import watched
 from perilune.training_config import RLConfig
 from perilune.types import ScoredResponse, Verdict
 
-FOLDER = "long2short"
 RESULTS = "results.json"
 LONG, SHORT = "long", "short"
 _SHORT_SFT = "short_sft"

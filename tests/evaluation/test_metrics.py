@@ -131,3 +131,15 @@ def test_wandb_writes_offline(tmp_path):
     (record,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     content = record.read_bytes()
     assert b"iteration/loss" in content and b"sft_step/loss" in content
+
+
+def test_a_file_that_was_put_in_place_of_the_log_is_gone_on_with(tmp_path):
+    with MetricsLog(tmp_path) as log:
+        log.write("step", 1, {})
+        log.write("step", 2, {})
+        aside = tmp_path / "aside"
+        aside.write_text((tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)[0])
+        aside.replace(tmp_path / "metrics.jsonl")
+        log.write("step", 2, {"again": 1})
+        log.write("step", 3, {})
+    assert [(e["step"], e.get("again")) for e in read_metrics(tmp_path)] == [(1, None), (2, 1), (3, None)]

@@ -107,11 +107,11 @@ def test_every_fragment_link_has_its_target(make_run):
     ("options", "words", "missing"),
     [
         ({"stages": ("sft",)}, "After SFT", "Reinforcement learning"),
-        ({"stages": ("rl",), "base": False}, "Reinforcement learning", "Warm-up"),
+        ({"stages": ("rl",), "base": False}, "Reinforcement learning", "Supervised fine-tuning"),
         ({"iterations": 3, "planned": 8}, "not finished: iteration 3 of 8", "After RL"),
-        ({"iterations": 0, "planned": 8}, "not finished: warm-up step 40", "After RL"),
+        ({"iterations": 0, "planned": 8}, "not finished: SFT step 40", "After RL"),
         ({"iterations": 1}, "1 of 1", "Each bar"),
-        ({"stages": ("rl",), "iterations": 250}, "The first 50 iterations are left out", "Warm-up"),
+        ({"stages": ("rl",), "iterations": 250}, "The first 50 iterations are left out", "Supervised fine-tuning"),
     ],
 )
 def test_runs_of_every_shape_have_a_report(make_run, options, words, missing):

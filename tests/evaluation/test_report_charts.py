@@ -32,7 +32,7 @@ def test_a_whole_run_has_every_figure(make_run):
         "Grading errors",
         "Rollout speed",
     ]
-    assert [figure.title for figure in sft_figures(run)] == ["Warm-up loss", "Learning rate"]
+    assert [figure.title for figure in sft_figures(run)] == ["SFT loss", "Learning rate"]
     assert thinning_note(run) == ""
 
 

@@ -118,7 +118,7 @@ def test_dpo_without_a_pair_names_the_reasons_and_leaves_no_model(tiny_recipe: P
 
 def test_sft_without_a_right_response_that_ended_says_so(tiny_recipe: Path) -> None:
     recipe = recipe_of(tiny_recipe, "sample", "sft", settings=["sample.max_response_tokens=3"])
-    with pytest.raises(ProblemsError, match=r"not one of 4 problems has a right response .* 24 were stopped"):
+    with pytest.raises(ProblemsError, match=r"not one of 4 problems has a right response .*\(24 were stopped"):
         run_pipeline(recipe, Built(Speaker()), quiet=True)
 
 
