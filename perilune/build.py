@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import torch
+from transformers import PreTrainedConfig
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.devices import available_cores, pick_device, pick_dtype
 from perilune.backends.engines.local import LocalEngine
+from perilune.backends.engines.vllm.core import VllmCore
+from perilune.backends.engines.vllm.engine import VllmEngine
+from perilune.backends.engines.vllm.host import VllmHost
+from perilune.backends.engines.vllm.options import VllmOptions
+from perilune.backends.engines.vllm.process import VllmProcess
+from perilune.backends.hybrid_workers import HybridWorkers
 from perilune.backends.local_workers import LocalWorkers
-from perilune.backends.models import end_token_ids, load_model, load_tokenizer
+from perilune.backends.models import end_token_ids, load_model, load_tokenizer, resolve_model
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.config import EngineConfig, Recipe
+from perilune.backends.weights.checkpoint_engine import CheckpointEngineTransfer
+from perilune.backends.weights.transfer import InProcessTransfer, SharedMemoryTransfer, WeightTransfer
+from perilune.config import Recipe
 from perilune.data.chat import render_demonstration, render_prompt
+from perilune.engine_config import EngineConfig
+from perilune.errors import BackendUnavailable, RecipeError
+from perilune.protocols import Workers
 from perilune.stages.components import Components
 from perilune.stages.watchdog import Watchdog
 
@@ -32,26 +45,127 @@ def build_components(recipe: Recipe) -> Components:
     trainer_dtype = pick_dtype(recipe.trainer.dtype, trainer_device)
     engine_dtype = pick_dtype(recipe.engine.dtype, engine_device)
 
+    check_engine(recipe.engine, engine_device)
     model = load_model(name, torch.float32, trainer_device, revision=revision)
     ends = end_token_ids(model, tokenizer)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     watchdog = Watchdog()
     trainer = TorchTrainer(model, tokenizer, recipe.trainer, trainer_dtype, alive=watchdog.alive)
-    serving = load_model(name, engine_dtype, engine_device, revision=revision)
-    detector = partial(_detector, recipe.engine)
-    engine = LocalEngine(serving, ends, slots=recipe.engine.slots, detector=detector, alive=watchdog.alive)
+    if recipe.engine.backend == "vllm":
+        workers = _vllm(recipe, model.config, ends, engine_device, engine_dtype, watchdog)
+    else:
+        workers = _local(recipe, ends, engine_device, engine_dtype, watchdog)
     return Components(
         trainer=trainer,
-        workers=LocalWorkers(engine),
+        workers=workers,
         render=lambda problem: render_prompt(problem, tokenizer, recipe.model.system_prompt),
         render_demonstration=lambda shown: render_demonstration(shown, tokenizer, recipe.model.system_prompt),
         decode=lambda tokens: str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
         description=(
             f"{name}: {parameters / 1e6:.0f}M parameters; training on {trainer_device} in {_short(trainer_dtype)} with "
-            f"float32 masters, generating on {engine_device} in {_short(engine_dtype)}, {recipe.engine.slots} at once"
+            f"float32 masters, generating on {engine_device} in {_short(engine_dtype)} with "
+            f"{_engine_name(recipe.engine)}, {recipe.engine.slots} at once"
         ),
         watchdog=watchdog,
     )
+
+
+def _local(
+    recipe: Recipe, ends: tuple[int, ...], device: torch.device, dtype: torch.dtype, watchdog: Watchdog
+) -> Workers:
+    model = load_model(recipe.model.name, dtype, device, revision=recipe.model.revision)
+    detector = partial(_detector, recipe.engine)
+    return LocalWorkers(LocalEngine(model, ends, slots=recipe.engine.slots, detector=detector, alive=watchdog.alive))
+
+
+def check_engine(config: EngineConfig, device: torch.device) -> None:
+    """Whether vLLM can do on this device what a recipe asks of it.
+
+    Raises:
+        RecipeError: what is asked for does not go together.
+        BackendUnavailable: it cannot be done here.
+    """
+    vllm = config.vllm
+    if config.backend != "vllm":
+        return
+    if vllm.after_rollout == "sleep" and device.type == "cpu":
+        raise BackendUnavailable(
+            "engine.vllm.after_rollout = 'sleep' needs a CUDA device: on a CPU vLLM gives nothing up; use end or keep"
+        )
+    if not vllm.process and (vllm.after_rollout == "end" or vllm.tensor_parallel > 1):
+        raise RecipeError(
+            "engine.vllm.process = false leaves vLLM in the trainer's process, which cannot be ended or spread over "
+            "GPUs: set engine.vllm.after_rollout to keep or sleep, and tensor_parallel to 1"
+        )
+    if not vllm.process and vllm.python is not None:
+        raise RecipeError("engine.vllm.python names another Python, so engine.vllm.process must be true")
+    if (vllm.transfer == "in_process") == vllm.process and vllm.transfer != "auto":
+        raise RecipeError(
+            f"engine.vllm.transfer = {vllm.transfer!r} does not go with engine.vllm.process = "
+            f"{str(vllm.process).lower()}; auto finds what does"
+        )
+
+
+def _vllm(
+    recipe: Recipe,
+    model_config: PreTrainedConfig,
+    ends: tuple[int, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    watchdog: Watchdog,
+) -> Workers:
+    """vLLM in turn with the trainer; nothing is started before the first rollout."""
+    config, vllm = recipe.engine, recipe.engine.vllm
+    on_cpu = device.type == "cpu"
+    options = VllmOptions(
+        model=resolve_model(recipe.model.name, recipe.model.revision),
+        revision=recipe.model.revision,
+        dtype=_short(dtype),
+        device=device.type,
+        slots=config.slots,
+        end_tokens=ends,
+        repetition=(config.repetition_max_period, config.repetition_min_repeats, config.repetition_min_tokens),
+        cache_gb=vllm.cache_gb if vllm.cache_gb is not None or not on_cpu else 1.0,
+        memory_share=vllm.memory_share,
+        max_model_tokens=vllm.max_model_tokens,
+        tensor_parallel=vllm.tensor_parallel,
+        compiled=not on_cpu if vllm.compiled is None else vllm.compiled,
+        sleep=vllm.after_rollout == "sleep",
+        threads=recipe.threads or available_cores(),
+    )
+    host: VllmHost
+    if vllm.process:
+        host = VllmProcess(
+            options,
+            log=recipe.run_folder / "engine.log",
+            python=vllm.python,
+            start_seconds=vllm.start_seconds,
+            silent_seconds=vllm.silent_seconds,
+            alive=watchdog.alive,
+        )
+    else:
+        host = VllmCore(options, alive=watchdog.alive)
+    transfer: WeightTransfer
+    if vllm.transfer == "checkpoint_engine":
+        transfer = CheckpointEngineTransfer(dtype)
+    else:
+        transfer = SharedMemoryTransfer(dtype) if vllm.process else InProcessTransfer()
+    limits = [vllm.max_model_tokens, getattr(model_config.get_text_config(), "max_position_embeddings", None)]
+    context = min((limit for limit in limits if limit is not None), default=None)
+    engine = VllmEngine(host, transfer, context=context, deaths=vllm.deaths, on_death=warn_of_death)
+    return HybridWorkers(engine, vllm.after_rollout)
+
+
+def warn_of_death(why: str) -> None:
+    """Say that the engine died and is started again; the run goes on."""
+    sys.stderr.write(f"perilune: {why}\nIt is started again, and the responses in flight go on.\n")
+
+
+def _engine_name(config: EngineConfig) -> str:
+    if config.backend == "local":
+        return "the local engine"
+    where = "a process of its own" if config.vllm.process else "this process"
+    return f"vLLM in {where} ({config.vllm.after_rollout} after each rollout)"
 
 
 def _detector(config: EngineConfig) -> RepetitionDetector:

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from perilune.curation_config import CurationConfig, WarmupConfig
+from perilune.engine_config import EngineConfig
 from perilune.errors import RecipeError
 from perilune.long2short_config import Long2ShortConfig, SampleConfig
 from perilune.problem_config import ProblemsConfig, SourceConfig
@@ -117,27 +118,6 @@ class CasesConfig(Section):
         return self
 
 
-class EngineConfig(Section):
-    """[engine]: how responses are generated."""
-
-    backend: Literal["local"] = "local"
-    """local: the embedded continuous-batching engine, for CPU and CUDA."""
-    dtype: Dtype = "auto"
-    """Compute type; auto measures what this processor does well."""
-    slots: PositiveInt = 64
-    """Responses generated side by side."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 …"""
-    timeout_seconds: PositiveFloat = 1800.0
-    """An engine that makes no step for so long is stuck; the run is ended with a message, and can be resumed."""
-    repetition_max_period: PositiveInt = 32
-    """Longest repeated block, in tokens, that the early stop looks for."""
-    repetition_min_repeats: Annotated[int, Field(ge=2)] = 4
-    """How many copies of the block in a row count as repetition."""
-    repetition_min_tokens: PositiveInt = 24
-    """Least tokens that the copies must span together."""
-
-
 class TrainerConfig(Section):
     """[trainer]: how weights are updated; fp32 masters always."""
 
@@ -191,6 +171,8 @@ class LoggingConfig(Section):
     """Weights & Biases project; needs the extra 'wandb'."""
     mismatch_alarm: PositiveFloat = 0.1
     """Warn when the mean |trainer - engine| log-probability of an iteration exceeds this, in nats."""
+    mismatch_stop: PositiveFloat | None = 1.0
+    """End the run when it exceeds this, in nats: such rollouts are not the policy's; none is no limit."""
     sample_responses: Annotated[int, Field(ge=0)] = 4
     """Responses per iteration kept in the report."""
 
@@ -346,7 +328,20 @@ def _apply_override(table: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise RecipeError(f"override {override!r}: {parent!r} is a value, not a table")
         table = inner
+    if isinstance(value, str) and _section_at([*parents, leaf], needs="backend"):
+        # A table's name alone names its backend: engine=vllm.
+        inner = table.setdefault(leaf, {})
+        table, leaf = (inner, "backend") if isinstance(inner, dict) else (table, leaf)
     table[leaf] = value
+
+
+def _section_at(location: Sequence[str], needs: str) -> bool:
+    """Whether a table stands there that has this key."""
+    section: type[Section] | None = Recipe
+    for part in location:
+        info = section.model_fields.get(part) if section else None
+        section = _section_of(info) if info else None
+    return section is not None and needs in section.model_fields
 
 
 def _describe(problem: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from perilune.types import (
     Grade,
     Objective,
     OptimizerStep,
+    Phase,
     Problem,
     Request,
     Sample,
@@ -91,6 +92,14 @@ class Trainer(Protocol):
         """
         ...
 
+    def offload(self) -> None:
+        """Give the device's memory up for an engine, between updates; ``weights`` and ``save`` still work."""
+        ...
+
+    def onload(self) -> None:
+        """Take the device back after :meth:`offload`."""
+        ...
+
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The policy's weights under their Hugging Face names."""
         ...
@@ -126,4 +135,12 @@ class Workers(Protocol):
 
     def serving(self, trainer: Trainer) -> AbstractContextManager[Engine]:
         """An engine that holds the trainer's present weights under the trainer's version."""
+        ...
+
+    def take_phases(self) -> tuple[Phase, ...]:
+        """What was done around the rollouts since the last call, in order; nothing where nothing changes hands."""
+        ...
+
+    def close(self) -> None:
+        """End what was started; called once, at the end of a run that failed too."""
         ...

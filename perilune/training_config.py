@@ -148,6 +148,10 @@ class RLConfig(Section):
     """The length reward."""
     sampling: SamplingConfig = SamplingConfig()
     """Which problems are drawn."""
+    correction: Literal["none", "token", "sequence"] = "none"
+    """Where trainer and engine disagree: none, as in the paper; truncated weights per token; or mask the sequence."""
+    correction_cap: Annotated[float, Field(gt=1)] = 2.0
+    """Ratio between the two at which a token's weight is truncated, or a response masked."""
     grpo_clip: PositiveFloat = 0.2
     """GRPO's clipping range."""
     grpo_beta: Annotated[float, Field(ge=0)] = 0.001

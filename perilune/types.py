@@ -245,6 +245,10 @@ class Objective:
     """dpo: assumed share of pairs in the wrong order."""
     length_normalized: bool = False
     """dpo: divide each response's log-ratio by its length in tokens."""
+    correction: Literal["none", "token", "sequence"] = "none"
+    """opmd, rest, grpo: what is done where trainer and engine disagree about a token."""
+    correction_cap: float = 2.0
+    """The largest ratio between the two that is let through; also the bound of ``mismatch_beyond``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +298,31 @@ class UpdateMetrics:
     mismatch_mean: float = float("nan")
     """Mean |trainer - engine| log-probability in nats, over tokens of the current version."""
     mismatch_max: float = float("nan")
+    mismatch_beyond: float = float("nan")
+    """Share of those tokens whose ratio exceeds the objective's cap, either way."""
+    mismatch_kl: float = float("nan")
+    """KL of the policy as the engine computes it to the trainer's, per token in nats."""
+    corrected: float = float("nan")
+    """What the correction touched: share of loss tokens that were truncated, or of samples that were masked."""
     kl_to_reference: float = float("nan")
     """Mean over samples of log pi_theta(y) - log pi_i(y) when the sample was last stepped on, in nats: how far the
     policy has moved on the responses that it is trained on."""
     skipped: int = 0
     """Optimiser steps skipped, because loss or gradient was not finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of the change between training and rollout on shared devices (k1.5, section 2.6.3, Figure 4)."""
+
+    name: Literal["offload", "start", "transfer", "rollout", "stop", "onload"]
+    """offload: the trainer gives the device up; start: the engine, with dummy weights; transfer: its weights; rollout;
+    stop: it is kept, put to sleep or ended; onload: the trainer takes the device back."""
+    seconds: float
+    memory_gb: float
+    """Memory of the run's processes after it, in GB (1e9 bytes); what they share counts once."""
+    device_gb: float = 0.0
+    """Memory in use on the GPU after it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ RANKS = {
     "sections": 1,
     "problem_config": 1,
     "curation_config": 1,
+    "engine_config": 1,
     "training_config": 1,
     "long2short_config": 1,
     "protocols": 1,

@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
-def opmd_loss(logprob_sums_N: Tensor, reference_sums_N: Tensor, advantages_N: Tensor, tau: float, count: int) -> Tensor:
+def opmd_loss(
+    logprob_sums_N: Tensor,
+    reference_sums_N: Tensor,
+    advantages_N: Tensor,
+    tau: float,
+    count: int,
+    gain_sums_N: Tensor | None = None,
+) -> Tensor:
     """k1.5's policy objective (section 2.3.2, eq. 3) as a loss to minimise, scalar.
 
     With logpi = log pi_theta(y|x) and logpi_i = log pi_i(y|x), both summed over the whole response, the loss is
@@ -33,9 +40,12 @@ def opmd_loss(logprob_sums_N: Tensor, reference_sums_N: Tensor, advantages_N: Te
         advantages_N: reward minus baseline.
         tau: strength of the pull to the reference.
         count: sequences in the minibatch.
+        gain_sums_N: what the advantage multiplies in place of logpi: its tokens weighed one by one, as a correction
+            of the engine's rounding does (algorithm/correction); the squared term stays as it is.
     """
     log_ratio_N = logprob_sums_N - reference_sums_N.detach()
-    gain_N = advantages_N * logprob_sums_N - 0.5 * tau * log_ratio_N.square()
+    gains_N = logprob_sums_N if gain_sums_N is None else gain_sums_N
+    gain_N = advantages_N * gains_N - 0.5 * tau * log_ratio_N.square()
     return -gain_N.sum() / count
 
 
@@ -57,6 +67,7 @@ def grpo_loss(
     clip: float,
     beta: float,
     count: int,
+    weights_N_T: Tensor | None = None,
 ) -> Tensor:
     """GRPO (DeepSeek-R1, arXiv 2501.12948), scalar: -[ min(rho A, clip(rho, 1-eps, 1+eps) A) - beta D_KL ].
 
@@ -72,6 +83,7 @@ def grpo_loss(
         clip: epsilon.
         beta: weight of D_KL.
         count: sequences in the minibatch.
+        weights_N_T: factor on each token's first term, if any (algorithm/correction).
     """
     logprobs = logprobs_N_T.masked_fill(~mask_N_T, 0.0)
     old = old_logprobs_N_T.detach().masked_fill(~mask_N_T, 0.0)
@@ -79,6 +91,8 @@ def grpo_loss(
     advantages_N_1 = advantages_N.unsqueeze(1)
     ratio = torch.exp(logprobs - old)
     gain = torch.minimum(ratio * advantages_N_1, ratio.clamp(1.0 - clip, 1.0 + clip) * advantages_N_1)
+    if weights_N_T is not None:
+        gain = gain * weights_N_T.detach().masked_fill(~mask_N_T, 0.0)
     log_reference_ratio = reference - logprobs
     divergence = torch.expm1(log_reference_ratio) - log_reference_ratio
     per_token = (gain - beta * divergence).masked_fill(~mask_N_T, 0.0)

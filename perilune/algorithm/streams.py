@@ -41,6 +41,18 @@ def uniforms(seeds_B: NDArray[np.uint64], positions_B: NDArray[np.uint64]) -> ND
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def segment_seed(seed: int, position: int) -> int:
+    """Seed for an engine with a random generator of its own, in [0, 2^63): of the response's tokens from a position on.
+
+    Args:
+        seed: key from :func:`trajectory_seed`.
+        position: tokens that the response has already.
+    """
+    steps = np.array([position + 1], dtype=np.uint64)
+    mixed = _finalise(_finalise(np.array([seed], dtype=np.uint64) + _GOLDEN) + steps * _GOLDEN)
+    return int(mixed[0] >> np.uint64(1))
+
+
 def _finalise(values_B: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mixed = (values_B ^ (values_B >> np.uint64(30))) * _MIX_1
     mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX_2

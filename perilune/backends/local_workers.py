@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from perilune.protocols import Engine, Trainer
+from perilune.types import Phase
 
 
 class LocalWorkers:
@@ -22,3 +23,10 @@ class LocalWorkers:
             self._engine.load_weights(trainer.weights(), trainer.version)
             self._loaded = trainer.version
         yield self._engine
+
+    def take_phases(self) -> tuple[Phase, ...]:
+        """Engine and trainer share the memory: nothing changes hands."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing was started."""

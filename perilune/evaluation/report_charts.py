@@ -57,6 +57,7 @@ def rl_figures(run: RunData) -> list[Figure]:
             "policy that is trained.",
             _curves(run, {"mean": "mismatch_mean", "max": "mismatch_max"}, log=True),
         ),
+        *_mismatch_figure(run),
         Figure(
             "KL to the reference",
             "How far an iteration moves the policy on its own responses, in nats.",
@@ -221,7 +222,43 @@ def _bar_figures(run: RunData) -> list[Figure]:
             bars("Policy versions", versions, percent, 1.0),
         ),
         Figure("Time per phase", "", bars("Time per phase", seconds, duration, None)),
+        *_memory_figures(run),
     ]
+
+
+def _mismatch_figure(run: RunData) -> list[Figure]:
+    """Where there is something to see: with the local engine there is mostly none."""
+    if not any(_value(row, "mismatch_beyond") or _value(row, "corrected") for row in run.iterations):
+        return []
+    note = (
+        "Share of the present weights' tokens whose probability by trainer and engine is further apart than "
+        "rl.correction_cap; and what the correction touched, if one is on."
+    )
+    keys = {"beyond the cap": "mismatch_beyond", "corrected": "corrected"}
+    present = {name: key for name, key in keys.items() if any(_value(row, key) is not None for row in run.iterations)}
+    return [Figure("Tokens too far apart", note, _curves(run, present, form=percent))]
+
+
+def _memory_figures(run: RunData) -> list[Figure]:
+    """Memory as trainer and engine take turns; nothing where they share it all the time."""
+    moments = {
+        "trainer gave way": "offload",
+        "engine started": "start",
+        "weights there": "transfer",
+        "rolled out": "rollout",
+        "engine gone": "stop",
+        "trainer back": "onload",
+    }
+    places = {
+        "memory_gb": ("Memory as trainer and engine take turns", "Of the run's processes in GB, after each phase."),
+        "device_gb": ("GPU memory as they take turns", "In use in GB, by whomever, after each phase."),
+    }
+    found = []
+    for prefix, (title, note) in places.items():
+        keys = {name: f"{prefix}_{phase}" for name, phase in moments.items()}
+        present = {name: key for name, key in keys.items() if any(key in row for row in run.iterations)}
+        found.append(Figure(title, note, _curves(run, present) if present else ""))
+    return found
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[tuple[float, float | None], ...]:

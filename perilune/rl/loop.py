@@ -166,7 +166,14 @@ def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig, number: i
     if not samples:
         return None
     beta = config.grpo_beta if config.algorithm == "grpo" else 0.0
-    objective = Objective(config.algorithm, tau=config.tau, clip=config.grpo_clip, beta=beta)
+    objective = Objective(
+        config.algorithm,
+        tau=config.tau,
+        clip=config.grpo_clip,
+        beta=beta,
+        correction=config.correction,
+        correction_cap=config.correction_cap,
+    )
     steps = minibatches(samples, config)
     on_step = saving_skipped(parts.skipped, f"iteration-{number + 1:05d}", samples, steps, parts.on_step)
     return parts.trainer.update(samples, objective, steps, on_step)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perilune.algorithm.sampling import BANDS
 from perilune.rl.loop import Iteration
 from perilune.rl.rollout import RolloutResult
 from perilune.rl.sampler import Draw
-from perilune.types import Sample, Stop, Trajectory, Verdict
+from perilune.types import Phase, Sample, Stop, Trajectory, Verdict
 
 
 def iteration_metrics(done: Iteration) -> dict[str, float]:
@@ -46,12 +46,42 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
             "gradient_norm": done.update.gradient_norm,
             "mismatch_mean": done.update.mismatch_mean,
             "mismatch_max": done.update.mismatch_max,
+            "mismatch_beyond": done.update.mismatch_beyond,
+            "mismatch_kl": done.update.mismatch_kl,
+            "corrected": done.update.corrected,
             "kl_to_reference": done.update.kl_to_reference,
             "optimizer_steps": float(done.update.steps),
             "steps_skipped": float(done.update.skipped),
             "tokens_trained": float(done.update.tokens),
         }
     return metrics
+
+
+PHASE_SECONDS = {
+    "offload": "offload",
+    "start": "engine_start",
+    "transfer": "transfer",
+    "stop": "engine_stop",
+    "onload": "onload",
+}
+"""The phases around a rollout, and what their seconds are called among an iteration's."""
+
+
+def with_phases(metrics: Mapping[str, float], phases: Sequence[Phase]) -> dict[str, float]:
+    """An iteration's metrics with the phases around its rollout: their seconds come out of the rollout phase's.
+
+    Args:
+        metrics: from :func:`iteration_metrics`.
+        phases: since the iteration before; of each name the last counts, since evaluations have theirs, too.
+    """
+    last = {phase.name: phase for phase in phases}
+    seconds = {f"seconds_{PHASE_SECONDS[name]}": p.seconds for name, p in last.items() if name in PHASE_SECONDS}
+    found = {**metrics, **seconds}
+    if seconds and "seconds_rollout" in found:
+        found["seconds_rollout"] -= sum(seconds.values())
+        found["tokens_per_second_rollout"] *= metrics["seconds_rollout"] / max(found["seconds_rollout"], 1e-9)
+    found |= {f"memory_gb_{name}": phase.memory_gb for name, phase in last.items()}
+    return found | {f"device_gb_{name}": phase.device_gb for name, phase in last.items() if phase.device_gb}
 
 
 def _grading(rollout: RolloutResult) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -71,7 +72,10 @@ def _written(
     if unwritten:
         components = build(recipe)
         display.note(components.description)
-        with display.task("generators", len(unwritten) * recipe.cases.attempts) as progress:
+        with (
+            closing(components.workers),
+            display.task("generators", len(unwritten) * recipe.cases.attempts) as progress,
+        ):
             found |= write_generators(components, unwritten, recipe, progress)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+from contextlib import closing
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -99,7 +100,7 @@ def _taught(session: Session, build: Build, problems: list[Problem], prompts: Wa
     model = ModelConfig(name=str(recipe.warmup.teacher), system_prompt=recipe.model.system_prompt)
     teacher = watched(build(recipe.model_copy(update={"model": model})), recipe)
     session.display.note(f"teacher: {teacher.description}")
-    with teacher.watchdog.watching(session.run.path):
+    with closing(teacher.workers), teacher.watchdog.watching(session.run.path):
         return _asked(session, teacher, problems, prompts)
 
 

@@ -16,6 +16,7 @@ import gc
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,7 @@ class _Long2Short:
         settings = Settings(1, 0.0, recipe.evaluation.max_response_tokens)
         try:
             with (
+                closing(parts.workers),
                 GradingPool(recipe.rewards, on_event=self._inner.display.note) as grader,
                 parts.watchdog.watching(self._folder),
                 self._inner.display.task(f"candidate {name}", len(problems)) as progress,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -130,6 +130,7 @@ def run_session(
         with clock.phase("setup"):
             grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
             components = watched(build(recipe), recipe)
+            stack.enter_context(closing(components.workers))
             if "curate" not in recipe.stages:
                 train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
             heldout = drop_long_prompts(heldout, components.render, recipe.problems.heldout.max_prompt_tokens)

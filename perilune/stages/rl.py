@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from perilune.errors import EngineError
 from perilune.evaluation.jsonl import append_lines, json_line
 from perilune.evaluation.metrics import METRICS_FILE, event_line
 from perilune.folders import write_folder
 from perilune.rl.loop import Iteration, Parts, iterate
-from perilune.rl.measurements import iteration_metrics, tags_drawn
+from perilune.rl.measurements import iteration_metrics, tags_drawn, with_phases
 from perilune.rl.sampler import ProblemSampler
 from perilune.stages.evaluate import measure
 from perilune.stages.session import Session, warn_of_skipped
@@ -68,7 +69,7 @@ class _Telling:
 
     def commit(self, done: Iteration) -> None:
         """Within the transaction."""
-        self._metrics = iteration_metrics(done)
+        self._metrics = with_phases(iteration_metrics(done), self._session.components.workers.take_phases())
         self._told = {**self._metrics, "drawn_by_tag": tags_drawn(done.draws)}
         self._line = event_line("iteration", done.number, self._told)
         self._samples = list(_sample_lines(self._session, done))
@@ -90,12 +91,25 @@ class _Telling:
         append_lines(session.run.path / DRAWS_FILE, self._draws)
         session.display.iteration(done.number + 1, session.recipe.rl.iterations, metrics)
         _warn_of_errors(session, done)
-        limit, mismatch = session.recipe.logging.mismatch_alarm, metrics.get("mismatch_mean", math.nan)
-        if mismatch > limit:
-            session.display.warn(
-                f"trainer and engine disagree by {mismatch:.3g} nats per token on average, more than {limit:g}: the "
-                "rollouts are not from the policy that is trained; try float32 in engine.dtype and trainer.dtype"
-            )
+        _check_mismatch(session, metrics.get("mismatch_mean", math.nan))
+
+
+def _check_mismatch(session: Session, mismatch: float) -> None:
+    """Warn where trainer and engine disagree, and end the run where they are too far apart.
+
+    Raises:
+        EngineError: they disagree by more than ``logging.mismatch_stop``.
+    """
+    alarm, stop = session.recipe.logging.mismatch_alarm, session.recipe.logging.mismatch_stop
+    if not mismatch > min(alarm, stop or math.inf):
+        return
+    told = (
+        f"trainer and engine disagree by {mismatch:.3g} nats per token on average: the rollouts are not from the "
+        "policy that is trained; try float32 in engine.dtype and trainer.dtype, or a correction (rl.correction)"
+    )
+    if stop is not None and mismatch > stop:
+        raise EngineError(f"{told}. The run is ended, for that is more than logging.mismatch_stop = {stop:g}")
+    session.display.warn(f"{told}; logging.mismatch_alarm is {alarm:g}")
 
 
 def _warn_of_errors(session: Session, done: Iteration) -> None:

@@ -12,7 +12,7 @@ from perilune.config import Recipe
 from perilune.protocols import Engine, Trainer, Workers
 from perilune.stages.components import Components
 from perilune.stages.watchdog import Watchdog
-from perilune.types import Completion, Objective, OptimizerStep, Request, Sample, StepMetrics, UpdateMetrics
+from perilune.types import Completion, Objective, OptimizerStep, Phase, Request, Sample, StepMetrics, UpdateMetrics
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +62,14 @@ class _WatchedTrainer:
 
         with self._expected(f"took {len(steps)} optimiser steps on {len(samples)} samples"):
             return self._trainer.update(samples, objective, steps, on_live_step)
+
+    def offload(self) -> None:
+        with self._expected("gave the device up"):
+            self._trainer.offload()
+
+    def onload(self) -> None:
+        with self._expected("took the device back"):
+            self._trainer.onload()
 
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         return self._trainer.weights()
@@ -126,3 +134,9 @@ class _WatchedWorkers:
             with self._watchdog.expects("engine", f"took the weights of version {trainer.version}", self._seconds):
                 engine = stack.enter_context(self._workers.serving(trainer))
             yield _WatchedEngine(engine, self._watchdog, self._seconds)
+
+    def take_phases(self) -> tuple[Phase, ...]:
+        return self._workers.take_phases()
+
+    def close(self) -> None:
+        self._workers.close()

@@ -78,3 +78,24 @@ def test_trainer_and_engine_agree_in_bf16(tiny_model: PreTrainedModel, tiny_toke
     engine = engine_on("cuda", tiny_model, torch.bfloat16)
     engine.load_weights(trainer.weights(), trainer.version)
     assert {c.segment.version for c in engine.generate(requests(3))} == {1}
+
+
+def test_an_offloaded_trainer_leaves_the_device_and_trains_on(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    samples = rolled_out(engine_on("cpu", tiny_model), 12)
+    ends = []
+    for moved in (True, False):
+        trainer = trainer_on("cuda", tiny_model, tiny_tokenizer, torch.bfloat16)
+        for _ in range(2):
+            trainer.begin_iteration(keep_reference=True)
+            if moved:
+                used = torch.cuda.memory_allocated()
+                trainer.offload()
+                assert torch.cuda.memory_allocated() < used / 2
+                assert all(weight.device.type == "cpu" for _, weight in trainer.weights())
+                trainer.onload()
+            trainer.update(samples, Objective("opmd"), [OptimizerStep(tuple(range(12)), 1e-4)])
+        ends.append([weight.cpu() for _, weight in trainer.weights()])
+    for mine, other in zip(*ends, strict=True):
+        assert torch.allclose(mine, other, atol=1e-6)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -251,6 +252,96 @@ def test_mismatch_is_measured_on_tokens_of_the_current_version(
     metrics = trainer.update([stamped], OPMD, one_step([0]))
     assert metrics.mismatch_mean == pytest.approx(0.3, abs=1e-4)
     assert metrics.mismatch_max == pytest.approx(0.5, abs=1e-4)
+    # Ratios e^-0.5 and e^0.1; KL as the mean of r - 1 - log r.
+    assert metrics.mismatch_beyond == 0.0
+    ratios = (math.exp(-0.5) - 1 + 0.5, math.exp(0.1) - 1 - 0.1)
+    assert metrics.mismatch_kl == pytest.approx(sum(ratios) / 2, abs=1e-4)
+    assert math.isnan(metrics.corrected)
+
+
+def noting(sample: Sample, logprobs: Sequence[float]) -> Sample:
+    """The sample with other log-probabilities noted by the engine."""
+    return replace(sample, behaviour_logprobs=tuple(logprobs))
+
+
+@pytest.mark.parametrize("algorithm", ["opmd", "rest", "grpo"])
+def test_token_correction_weighs_each_tokens_gain(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase, algorithm: Literal["opmd", "rest", "grpo"]
+) -> None:
+    trainer = make_trainer(tiny_model, tiny_tokenizer, max_gradient_norm=1e9, beta1=0.0)
+    batch = samples()[:2]
+    rows = trainer.logprobs(batch)
+    # The engine was surer by log 2 of every even token, and far less sure of every odd one.
+    gaps = [[(math.log(2), -5.0)[place % 2] for place in range(len(row))] for row in rows]
+    noted = [noting(s, [a + b for a, b in zip(r, g, strict=True)]) for s, r, g in zip(batch, rows, gaps, strict=True)]
+    trainer.begin_iteration()
+    objective = Objective(algorithm, correction="token", correction_cap=1.5)
+    metrics = trainer.update(noted, objective, one_step([0, 1], 1e-9))
+    assert trainer._optimizer is not None
+    (state,) = trainer._optimizer.state.values()
+    found = trainer._masters._views(state["exp_avg"])
+
+    model = copy.deepcopy(tiny_model)
+    terms = []
+    for sample, row in zip(batch, rows, strict=True):
+        weights = torch.tensor([(0.5, 1.5)[place % 2] for place in range(len(row))])
+        gain = (weights * response_logprobs(model, sample)).sum()
+        terms.append(-sample.advantage * (gain / len(row) if algorithm == "grpo" else gain))
+    torch.stack(terms).mean().backward()
+    for mine, parameter in zip(found, model.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert torch.allclose(mine, parameter.grad, atol=1e-5, rtol=1e-3)
+    assert metrics.corrected == pytest.approx(sum(len(r) // 2 for r in rows) / sum(map(len, rows)))
+    assert metrics.mismatch_beyond == 1.0
+
+
+def test_sequence_correction_leaves_out_what_is_too_far_apart(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    ends = []
+    for masked in (True, False):
+        trainer = make_trainer(tiny_model, tiny_tokenizer)
+        rows = trainer.logprobs(samples())
+        batch = [noting(sample, row) for sample, row in zip(samples(), rows, strict=True)]
+        batch[1] = noting(batch[1], [value - 0.5 for value in rows[1]])
+        trainer.begin_iteration()
+        objective = replace(OPMD, correction="sequence" if masked else "none")
+        steps = [OptimizerStep((0, 1, 2), 1e-3), OptimizerStep((3, 4), 1e-3)]
+        if not masked:
+            steps[0] = OptimizerStep((0, 2), 1e-3)
+        metrics = trainer.update(batch, objective, steps)
+        assert metrics.corrected == (pytest.approx(1 / 6) if masked else pytest.approx(math.nan, nan_ok=True))
+        ends.append(weights(trainer))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_when_every_response_is_masked_the_policy_stays(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    trainer = make_trainer(tiny_model, tiny_tokenizer)
+    before = weights(trainer)
+    trainer.begin_iteration()
+    metrics = trainer.update(samples(), replace(OPMD, correction="sequence"), one_step(range(6)))
+    assert (metrics.steps, metrics.corrected, trainer.version) == (0, 1.0, 0)
+    assert all(torch.equal(weight, before[name]) for name, weight in trainer.weights())
+
+
+def test_what_was_offloaded_and_taken_back_trains_on(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    ends = []
+    for moved in (True, False):
+        trainer = make_trainer(tiny_model, tiny_tokenizer, torch.bfloat16)
+        for _ in range(2):
+            trainer.begin_iteration(keep_reference=True)
+            if moved:
+                trainer.offload()
+                held = weights(trainer)
+                trainer.onload()
+                assert all(torch.equal(held[name], weight) for name, weight in trainer.weights())
+            trainer.update(samples(), OPMD, one_step(range(6)) * 2)
+        ends.append(weights(trainer))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
 def test_saves_and_loads(tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:

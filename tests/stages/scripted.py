@@ -11,7 +11,7 @@ from perilune.build import build_components
 from perilune.config import Recipe
 from perilune.protocols import Engine, Trainer
 from perilune.stages.components import Components
-from perilune.types import Completion, Request, Segment, Stop
+from perilune.types import Completion, Phase, Request, Segment, Stop
 
 END = 2
 
@@ -60,6 +60,12 @@ class Speakers:
     def serving(self, trainer: Trainer) -> Iterator[Engine]:
         self.engine.load_weights((), trainer.version)
         yield self.engine
+
+    def take_phases(self) -> tuple[Phase, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass

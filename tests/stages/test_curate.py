@@ -22,7 +22,7 @@ from perilune.evaluation.jsonl import read_objects
 from perilune.protocols import Trainer
 from perilune.stages.components import Build, Components
 from perilune.stages.pipeline import run_pipeline
-from perilune.types import Completion, Problem, Request, Segment, Stop
+from perilune.types import Completion, Phase, Problem, Request, Segment, Stop
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "curation"))
 from planted import Planted, PlantedModel, evaluation_set, planted, planted_model, precision_recall
@@ -63,6 +63,12 @@ class PlantedEngine:
     @contextmanager
     def serving(self, trainer: Trainer) -> Iterator[PlantedEngine]:
         yield self
+
+    def take_phases(self) -> tuple[Phase, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         for request in requests:

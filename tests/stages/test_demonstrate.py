@@ -25,7 +25,7 @@ from perilune.stages.components import Components
 from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.run_folder import open_run
 from perilune.stages.session import Session
-from perilune.types import Completion, Problem, Request, Segment, Stop
+from perilune.types import Completion, Phase, Problem, Request, Segment, Stop
 
 END = 0
 
@@ -65,6 +65,12 @@ class Planners:
     @contextmanager
     def serving(self, trainer: Trainer) -> Iterator[Engine]:
         yield self.engine
+
+    def take_phases(self) -> tuple[Phase, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
 
 
 def with_planner(components: Components, engine: Planner) -> Components:

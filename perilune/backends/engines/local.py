@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
+from perilune.backends.engines.requests import check_request
 from perilune.backends.engines.sampling import sample_tokens
 from perilune.backends.engines.slots import ATTENTION_NAME, ROWS, Run, SlotBatch, SlotCache, cut_blocks
 from perilune.backends.models import copy_weights
@@ -101,7 +102,7 @@ class LocalEngine:
             EngineError: a request is empty, already at its limit, or longer than the model's context.
         """
         for request in requests:
-            self._check(request)
+            check_request(request, getattr(self._config, "max_position_embeddings", None))
         if not requests:
             return
         waiting = deque(requests)
@@ -111,23 +112,6 @@ class LocalEngine:
             runs = self._schedule(waiting, rows, cache)
             tokens, logprobs = self._run(rows, runs, cache)
             yield from self._postprocess(rows, cache, tokens, logprobs)
-
-    def _check(self, request: Request) -> None:
-        limit = getattr(self._config, "max_position_embeddings", None)
-        longest = len(request.prompt_tokens) + request.max_response_tokens
-        if not request.prompt_tokens:
-            raise EngineError(f"request {request.id}: the prompt is empty; give at least one token")
-        if min(request.segment_tokens, request.max_response_tokens - len(request.response_tokens)) < 1:
-            raise EngineError(
-                f"request {request.id}: nothing left to generate: {len(request.response_tokens)} response tokens of "
-                f"at most {request.max_response_tokens}, segment of {request.segment_tokens}"
-            )
-        if limit is not None and longest > limit:
-            raise EngineError(
-                f"request {request.id}: {len(request.prompt_tokens)} prompt tokens and up to "
-                f"{request.max_response_tokens} response tokens exceed the model's context of {limit}; lower "
-                "max_response_tokens or drop long prompts (max_prompt_tokens)"
-            )
 
     def _allocate(self, requests: Sequence[Request]) -> SlotCache:
         longest = max(

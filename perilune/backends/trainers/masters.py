@@ -74,6 +74,21 @@ class MasterWeights:
         self._gradients, self._block.grad = [], None
 
     @torch.no_grad()
+    def move(self, device: torch.device, optimizer: torch.optim.AdamW | None = None) -> None:
+        """Masters, compute weights and the optimiser's moments to another device.
+
+        The parameters are the same objects as before: only the memory behind them is another.
+        """
+        if self._block.device == device:
+            return
+        self._block.data = self._block.data.to(device)
+        self._masters = self._views(self._block.detach())
+        for compute, master in zip(self._compute, self._masters, strict=True):
+            compute.data = compute.data.to(device) if self._rounded else master
+        if optimizer is not None:
+            self.load_optimizer(optimizer, self.optimizer_state(optimizer))
+
+    @torch.no_grad()
     def publish(self) -> None:
         """Compute weights <- masters."""
         if self._rounded:

@@ -22,6 +22,7 @@ def pack_loss(
     reference: Sequence[Tensor],
     objective: Objective,
     count: int,
+    weights: Sequence[Tensor] = (),
 ) -> tuple[Tensor, dict[int, float]]:
     """The micro-batch's term of the minibatch loss.
 
@@ -33,6 +34,7 @@ def pack_loss(
         reference: per sample [R], the reference; equal to ``old`` for opmd.
         objective: which loss.
         count: what the minibatch's sum is divided by: responses; response tokens for sft, pairs for dpo.
+        weights: per sample [R], factors on its tokens' gain; none for no correction.
 
     Returns:
         The loss, scalar; and per sample log pi_theta - log pi_old over its loss tokens, in nats; for dpo against the
@@ -50,10 +52,13 @@ def pack_loss(
     sums = torch.stack([row[mask].sum() for row, mask in zip(rows, masks, strict=True)])
     old_sums = torch.stack([old[i][mask].sum() for i, mask in zip(members, masks, strict=True)])
     moved = dict(zip(members, (sums.detach() - old_sums).tolist(), strict=True))
+    gains = sums
+    if weights:
+        gains = torch.stack([(weights[i] * row)[mask].sum() for i, row, mask in zip(members, rows, masks, strict=True)])
     if objective.algorithm == "opmd":
-        return opmd_loss(sums, old_sums, advantages, objective.tau, count), moved
+        return opmd_loss(sums, old_sums, advantages, objective.tau, count, gains), moved
     if objective.algorithm == "rest":
-        return rest_loss(sums, advantages, count), moved
+        return rest_loss(gains, advantages, count), moved
     loss = grpo_loss(
         pad_sequence(rows, batch_first=True),
         pad_sequence([old[i] for i in members], batch_first=True),
@@ -63,6 +68,7 @@ def pack_loss(
         clip=objective.clip,
         beta=objective.beta,
         count=count,
+        weights_N_T=pad_sequence([weights[i] for i in members], batch_first=True) if weights else None,
     )
     return loss, moved
 

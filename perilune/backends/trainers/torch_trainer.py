@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from perilune.algorithm.correction import keeps_sequence, measure_mismatch, token_weights
 from perilune.backends.memory import release_memory
 from perilune.backends.quiet import quiet_loading
 from perilune.backends.trainers.logprobs import token_logprobs
@@ -83,6 +85,16 @@ class TorchTrainer:
         elif self._reference is None:
             self._reference = self._masters.clone()
 
+    def offload(self) -> None:
+        """Move weights to the host and hand free memory back, so that an engine may have the device."""
+        self._move(torch.device("cpu"))
+        release_memory()
+
+    def onload(self) -> None:
+        """Take the device back."""
+        release_memory()
+        self._move(self._device)
+
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The policy's fp32 weights under their Hugging Face names."""
         return self._masters.named()
@@ -114,16 +126,20 @@ class TorchTrainer:
             raise TrainerError("an update needs at least one sample and one step; none was given")
         supervised = objective.algorithm in ("sft", "dpo")
         old = [] if supervised else self._score(samples)
-        mismatches = _mismatches(samples, old, self._version)
+        mismatch = measure_mismatch(*_same_weights(samples, old, self._version), objective.correction_cap)
         reference = (
             self._score_reference(samples) if not supervised and objective.beta and self._reference is not None else old
         )
         if objective.algorithm == "grpo":
             old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
+        weights, masked, corrected = _corrections(samples, old, objective)
+        # A minibatch all of whose responses are masked has nothing to say.
+        steps = [replace(step, indices=tuple(i for i in step.indices if i not in masked)) for step in steps]
+        steps = [step for step in steps if step.indices]
         moved: dict[int, float] = {}
         measured: list[StepMetrics] = []
         for number, step in enumerate(steps, 1):
-            loss, norm, tokens, distances = self._gradient(samples, objective, step, old, reference)
+            loss, norm, tokens, distances = self._gradient(samples, objective, step, old, reference, weights)
             skipped = not (math.isfinite(loss) and math.isfinite(norm))
             if skipped:
                 self._masters.clear_gradient()
@@ -147,8 +163,11 @@ class TorchTrainer:
             steps=len(taken),
             tokens=sum(step.tokens for step in measured),
             gradient_norm=_mean([step.gradient_norm for step in taken]),
-            mismatch_mean=_mean(mismatches),
-            mismatch_max=max(mismatches, default=math.nan),
+            mismatch_mean=mismatch.mean,
+            mismatch_max=mismatch.largest,
+            mismatch_beyond=mismatch.beyond,
+            mismatch_kl=mismatch.kl,
+            corrected=corrected,
             kl_to_reference=_mean(list(moved.values())),
             skipped=len(measured) - len(taken),
         )
@@ -200,6 +219,11 @@ class TorchTrainer:
         config["dtype"] = "float32"
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
+    def _move(self, device: torch.device) -> None:
+        self._masters.move(device, self._optimizer)
+        if self._reference is not None:
+            self._reference = [weight.to(device) for weight in self._reference]
+
     def _gradient(
         self,
         samples: Sequence[Sample],
@@ -207,6 +231,7 @@ class TorchTrainer:
         step: OptimizerStep,
         old: Sequence[Tensor],
         reference: Sequence[Tensor],
+        weights: Sequence[Tensor],
     ) -> tuple[float, float, int, dict[int, float]]:
         """The clipped gradient of one minibatch; returns loss, norm, tokens, and how far each sample has moved."""
         budget = self._config.micro_batch_tokens
@@ -222,7 +247,7 @@ class TorchTrainer:
         moved: dict[int, float] = {}
         for micro in micros:
             logprobs = self._forward(micro)
-            part, distances = pack_loss(micro, samples, logprobs, old, reference, objective, count)
+            part, distances = pack_loss(micro, samples, logprobs, old, reference, objective, count, weights)
             part.backward()
             loss += float(part.detach())
             moved.update(distances)
@@ -336,13 +361,32 @@ def _behaviour(sample: Sample, policy: Tensor, version: int) -> Tensor:
     return torch.where(current, policy, noted)
 
 
-def _mismatches(samples: Sequence[Sample], old: Sequence[Tensor], version: int) -> list[float]:
-    """|trainer - engine| of each token that the engine generated with these very weights, in nats."""
-    gaps: list[float] = []
-    for sample, trained in zip(samples, old, strict=False):
-        gaps += [
-            abs(mine - theirs)
-            for mine, theirs, made_by in zip(trained.tolist(), sample.behaviour_logprobs, sample.versions, strict=True)
-            if made_by == version
-        ]
-    return gaps
+def _same_weights(samples: Sequence[Sample], old: Sequence[Tensor], version: int) -> tuple[list[float], list[float]]:
+    """Log-probabilities by trainer and engine of each token that the engine generated with these very weights."""
+    trained: list[float] = []
+    noted: list[float] = []
+    for sample, row in zip(samples, old, strict=False):
+        for mine, theirs, made_by in zip(row.tolist(), sample.behaviour_logprobs, sample.versions, strict=True):
+            if made_by == version:
+                trained.append(mine)
+                noted.append(theirs)
+    return trained, noted
+
+
+def _corrections(
+    samples: Sequence[Sample], old: Sequence[Tensor], objective: Objective
+) -> tuple[list[Tensor], frozenset[int], float]:
+    """Factors on each sample's tokens, [R]; samples that do not train; and the share that was touched."""
+    if objective.correction == "none" or not old:
+        return [], frozenset(), math.nan
+    noted = [
+        torch.tensor(sample.behaviour_logprobs, device=row.device) for sample, row in zip(samples, old, strict=True)
+    ]
+    masks = [torch.tensor(sample.loss_mask[sample.prompt_length :], device=old[0].device) for sample in samples]
+    cap = objective.correction_cap
+    if objective.correction == "token":
+        weights = [token_weights(*pair, cap) for pair in zip(old, noted, strict=True)]
+        at_cap = torch.cat([(row >= cap * (1 - 1e-6))[mask] for row, mask in zip(weights, masks, strict=True)])
+        return weights, frozenset(), float(at_cap.float().mean())
+    masked = frozenset(i for i, row in enumerate(zip(old, noted, masks, strict=True)) if not keeps_sequence(*row, cap))
+    return [], masked, len(masked) / len(samples)

@@ -1,0 +1,254 @@
+"""vLLM in a process of its own: what it allocates is given back when it ends, and its death is not the run's.
+
+k1.5 ends vLLM after each rollout phase, since its memory cannot be released in full otherwise (section 2.6.3).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import perilune
+from perilune import errors
+from perilune.backends.engines.vllm import messages
+from perilune.backends.engines.vllm.host import EngineDied, Progress
+from perilune.backends.engines.vllm.options import VllmOptions
+from perilune.backends.weights.shared_memory import Manifest
+from perilune.errors import BackendUnavailable, EngineError
+from perilune.types import Request
+
+if TYPE_CHECKING:
+    import torch
+
+_SERVER = "perilune.backends.engines.vllm.server"
+_END_SECONDS = 10.0
+"""How long a process may take to end by itself."""
+_LOG_LINES = 12
+_POLL_SECONDS = 0.5
+
+
+class VllmProcess:
+    """Implements :class:`perilune.backends.engines.vllm.host.VllmHost` with a child process."""
+
+    def __init__(
+        self,
+        options: VllmOptions,
+        *,
+        log: Path,
+        python: str | None = None,
+        start_seconds: float = 600.0,
+        silent_seconds: float = 300.0,
+        alive: Callable[[], None] = lambda: None,
+    ):
+        """Start nothing yet.
+
+        Args:
+            options: what vLLM is started with.
+            log: file that takes what the process prints.
+            python: the interpreter, if it is another than this one.
+            start_seconds: how long it may take to start, and to take weights.
+            silent_seconds: how long a step may take.
+            alive: called as long as it shows signs of life.
+        """
+        self._options = options
+        self._log = log
+        self._python = python or sys.executable
+        self._start_seconds = start_seconds
+        self._silent_seconds = silent_seconds
+        self._alive = alive
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._asleep = False
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is started and lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's, if it is started."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process, or wake vLLM up in it."""
+        if self.running and not self._asleep:
+            return
+        if not self.running:
+            self._spawn()
+        self._call({"do": "start"}, self._start_seconds)
+        self._asleep = False
+
+    def generate(self, requests: Sequence[Request]) -> Generator[list[Progress]]:
+        """What each step adds; closing the iterator aborts what is still going on."""
+        self._send({"do": "generate", "requests": [messages.pack_request(request) for request in requests]})
+        over = False
+        try:
+            while True:
+                message = self._receive(self._silent_seconds)
+                if "done" in message:
+                    over = True
+                    _raise_error(message)
+                    return
+                yield [messages.unpack_progress(values) for values in message["step"]]
+        except EngineDied:
+            over = True
+            raise
+        finally:
+            if not over:
+                self._abort()
+
+    def load_shared(self, manifest: Manifest) -> None:
+        """Take weights from shared memory."""
+        self._call({"do": "load_shared", "manifest": manifest.to_json()}, self._start_seconds)
+
+    def load_named(self, weights: Iterable[tuple[str, torch.Tensor]], version: int) -> None:
+        """Not from here: another process does not see them."""
+        raise EngineError("weights of this process cannot be handed to another; use shared memory")
+
+    def load_ipc(self, handles: dict[str, str], version: int) -> None:
+        """Take weights from checkpoint-engine's server."""
+        self._call({"do": "load_ipc", "handles": handles, "version": version}, self._start_seconds)
+
+    def served_versions(self) -> list[int]:
+        """The version of the weights of each worker."""
+        return [int(version) for version in self._call({"do": "versions"}, self._start_seconds)["versions"]]
+
+    def sleep(self) -> None:
+        """Give up weights and cache, and stay."""
+        self._call({"do": "sleep"}, self._start_seconds)
+        self._asleep = True
+
+    def end(self) -> None:
+        """End the process and its children; wait until they are gone."""
+        process, self._process = self._process, None
+        connection, self._connection = self._connection, None
+        self._asleep = False
+        if process is None:
+            return
+        if connection is not None:
+            with suppress(OSError):
+                messages.send(connection, {"do": "end"})
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS if connection is not None else 0.0)
+        _kill_group(process.pid)
+        process.wait()
+        if connection is not None:
+            connection.close()
+
+    def _spawn(self) -> None:
+        self.end()
+        ours, theirs = socket.socketpair()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        package = str(Path(perilune.__file__).parent.parent)
+        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        command = [self._python, "-m", _SERVER, str(theirs.fileno())]
+        try:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise BackendUnavailable(f"engine.vllm.python = {self._python!r} cannot be started: {error}") from error
+        finally:
+            theirs.close()
+        self._connection = Connection(ours.detach())
+        self._send({"options": self._options.to_json()})
+
+    def _abort(self) -> None:
+        """Stop what is generated, and wait until the process listens again; else it is ended."""
+        try:
+            self._send({"do": "abort"})
+            while self._receive(self._silent_seconds).get("done") != "abort":
+                pass
+        except EngineDied:
+            self.end()
+
+    def _call(self, message: messages.Message, seconds: float) -> messages.Message:
+        self._send(message)
+        reply = self._receive(seconds)
+        _raise_error(reply)
+        return reply
+
+    def _send(self, message: messages.Message) -> None:
+        if self._connection is None:
+            raise EngineDied("the engine's process is not started")
+        try:
+            messages.send(self._connection, message)
+        except OSError as error:
+            raise self._death("it closed its end") from error
+
+    def _receive(self, seconds: float) -> messages.Message:
+        """The next message, waited for no longer than the limit."""
+        connection = self._connection
+        if connection is None:
+            raise EngineDied("the engine's process is not started")
+        end = time.monotonic() + seconds
+        try:
+            while not connection.poll(_POLL_SECONDS):
+                if time.monotonic() > end:
+                    raise self._death(f"it was silent for {seconds:g} s")
+            message = messages.receive(connection)
+        except (EOFError, OSError) as error:
+            raise self._death("it closed its end") from error
+        self._alive()
+        return message
+
+    def _death(self, why: str) -> EngineDied:
+        """What happened to the process, for people; it is gone for good."""
+        process, self._process = self._process, None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+            _kill_group(process.pid)
+            process.wait()
+            why = _status(process.returncode) if "silent" not in why else why
+        tail = _tail(self._log)
+        return EngineDied(f"the engine's process is gone: {why}.{tail}")
+
+
+def _raise_error(message: messages.Message) -> None:
+    if "error" in message:
+        kind = getattr(errors, message["kind"], EngineError)
+        raise kind(message["error"])
+
+
+def _kill_group(pid: int) -> None:
+    """The process and what it has started: it leads a session of its own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _status(code: int) -> str:
+    if code >= 0:
+        return f"it ended with status {code}"
+    name = signal.Signals(-code).name
+    return f"it was ended by {name}" + (", perhaps because memory was short" if name == "SIGKILL" else "")
+
+
+def _tail(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    last = [line for line in lines if line.strip()][-_LOG_LINES:]
+    return f" The end of {log}:\n  " + "\n  ".join(last) if last else f" It printed nothing to {log}."
