@@ -42,6 +42,8 @@ test: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+	@# The tests of vLLM, if what they depend on has changed since they passed.
+	@$(BIN)/python tools/vllm_stamp.py check || $(MAKE) test-vllm
 
 benchmarks: $(READY)
 	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev,benchmarks]'
@@ -73,6 +75,7 @@ vllm: $(VLLM_READY)
 
 test-vllm: $(VLLM_READY)
 	$(VLLM_BIN)/python -m pytest -m vllm
+	@$(BIN)/python tools/vllm_stamp.py write
 
 # vLLM's requirements contradict those of other extras, so it has an environment of its own.
 $(VLLM_READY): pyproject.toml tools/vllm_cpu.py $(READY)

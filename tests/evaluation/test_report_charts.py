@@ -75,6 +75,26 @@ def test_phases_of_any_name_are_in_the_bars(tmp_path):
     assert [row["name"] for row in hover(figure.svg)["rows"]] == ["train", "grade wait", "own"]
 
 
+def test_memory_is_shown_where_trainer_and_engine_take_turns(tmp_path):
+    with MetricsLog(tmp_path) as log:
+        phases = ("offload", "start", "transfer", "rollout", "stop", "onload")
+        log.write("iteration", 0, {f"memory_gb_{phase}": float(n) for n, phase in enumerate(phases)})
+    (figure,) = rl_figures(read_run(tmp_path))
+    assert figure.title == "Memory as trainer and engine take turns"
+    rows = hover(figure.svg)["rows"]
+    assert [row["name"] for row in rows][::5] == ["trainer gave way", "trainer back"]
+    assert [row["values"] for row in rows] == [["0"], ["1"], ["2"], ["3"], ["4"], ["5"]]
+
+
+def test_tokens_too_far_apart_are_shown_where_there_are_any(tmp_path):
+    for name, values in (("none", {"mismatch_beyond": 0.0}), ("some", {"mismatch_beyond": 0.25, "corrected": 0.5})):
+        with MetricsLog(tmp_path / name) as log:
+            log.write("iteration", 0, values)
+    assert rl_figures(read_run(tmp_path / "none")) == []
+    (figure,) = rl_figures(read_run(tmp_path / "some"))
+    assert [row["values"] for row in hover(figure.svg)["rows"]] == [["25%"], ["50%"]]
+
+
 def evaluation(name, step, accuracy):
     return Evaluation(name, step, {"accuracy": accuracy, "accuracy_interval": [0.0, 1.0]})
 

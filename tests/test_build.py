@@ -1,0 +1,53 @@
+"""Which backend stands behind a seam, and what is refused before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from perilune.build import check_engine
+from perilune.engine_config import EngineConfig
+from perilune.errors import BackendUnavailable, RecipeError
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def engine(**settings: object) -> EngineConfig:
+    return EngineConfig.model_validate({"backend": "vllm", "vllm": settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"process": False}, "cannot be ended .* set engine.vllm.after_rollout to keep or sleep"),
+        ({"process": False, "after_rollout": "keep", "tensor_parallel": 2}, "tensor_parallel to 1"),
+        ({"process": False, "after_rollout": "keep", "python": "x/python"}, "engine.vllm.process must be true"),
+        ({"transfer": "in_process"}, r"'in_process' does not go with engine.vllm.process = true"),
+        ({"process": False, "after_rollout": "keep", "transfer": "shared_memory"}, "'shared_memory' does not go with"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_engine(engine(**settings), GPU)
+
+
+def test_a_cpu_has_no_sleep() -> None:
+    with pytest.raises(BackendUnavailable, match=r"'sleep' needs a CUDA device.*use end or keep"):
+        check_engine(engine(after_rollout="sleep"), CPU)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"after_rollout": "keep"},
+        {"process": False, "after_rollout": "keep"},
+        {"process": False, "after_rollout": "keep", "transfer": "in_process"},
+        {"transfer": "checkpoint_engine"},
+        {"transfer": "shared_memory", "tensor_parallel": 4},
+    ],
+)
+def test_what_goes_together_is_taken(settings: dict[str, object]) -> None:
+    check_engine(engine(**settings), GPU)
+    # The local engine does not look at the table.
+    check_engine(EngineConfig.model_validate({"backend": "local", "vllm": {"process": False}}), CPU)
