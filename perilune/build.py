@@ -21,6 +21,7 @@ from perilune.backends.local_workers import LocalWorkers
 from perilune.backends.models import end_token_ids, load_model, load_tokenizer, resolve_model
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.weights.checkpoint_engine import CheckpointEngineTransfer
+from perilune.backends.weights.shared_memory import SharedBlock
 from perilune.backends.weights.transfer import InProcessTransfer, SharedMemoryTransfer, WeightTransfer
 from perilune.config import Recipe
 from perilune.data.chat import render_demonstration, render_prompt
@@ -50,9 +51,12 @@ def build_components(recipe: Recipe) -> Components:
     ends = end_token_ids(model, tokenizer)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     watchdog = Watchdog()
-    trainer = TorchTrainer(model, tokenizer, recipe.trainer, trainer_dtype, alive=watchdog.alive)
+    # The engine's process reads the trainer's weights where they lie.
+    home = SharedBlock() if _shares_memory(recipe.engine) else None
+    allocate = home.allocate if home is not None else None
+    trainer = TorchTrainer(model, tokenizer, recipe.trainer, trainer_dtype, alive=watchdog.alive, allocate=allocate)
     if recipe.engine.backend == "vllm":
-        workers = _vllm(recipe, model.config, ends, engine_device, engine_dtype, watchdog)
+        workers = _vllm(recipe, model.config, ends, engine_device, engine_dtype, watchdog, home)
     else:
         workers = _local(recipe, ends, engine_device, engine_dtype, watchdog)
     return Components(
@@ -106,6 +110,11 @@ def check_engine(config: EngineConfig, device: torch.device) -> None:
         )
 
 
+def _shares_memory(config: EngineConfig) -> bool:
+    """Whether weights go to another process through shared memory."""
+    return config.backend == "vllm" and config.vllm.process and config.vllm.transfer != "checkpoint_engine"
+
+
 def _vllm(
     recipe: Recipe,
     model_config: PreTrainedConfig,
@@ -113,6 +122,7 @@ def _vllm(
     device: torch.device,
     dtype: torch.dtype,
     watchdog: Watchdog,
+    home: SharedBlock | None,
 ) -> Workers:
     """vLLM in turn with the trainer; nothing is started before the first rollout."""
     config, vllm = recipe.engine, recipe.engine.vllm
@@ -149,7 +159,7 @@ def _vllm(
     if vllm.transfer == "checkpoint_engine":
         transfer = CheckpointEngineTransfer(dtype)
     else:
-        transfer = SharedMemoryTransfer(dtype) if vllm.process else InProcessTransfer()
+        transfer = SharedMemoryTransfer(dtype, home) if vllm.process else InProcessTransfer()
     limits = [vllm.max_model_tokens, getattr(model_config.get_text_config(), "max_position_embeddings", None)]
     context = min((limit for limit in limits if limit is not None), default=None)
     engine = VllmEngine(host, transfer, context=context, deaths=vllm.deaths, on_death=warn_of_death)

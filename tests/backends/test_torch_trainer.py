@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from perilune.backends.trainers.packing import pack
 from perilune.backends.trainers.torch_trainer import TorchTrainer
+from perilune.backends.weights.shared_memory import SharedBlock
 from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics
@@ -341,6 +342,24 @@ def test_what_was_offloaded_and_taken_back_trains_on(
                 assert all(torch.equal(held[name], weight) for name, weight in trainer.weights())
             trainer.update(samples(), OPMD, one_step(range(6)) * 2)
         ends.append(weights(trainer))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_masters_in_memory_that_was_given_train_the_same(
+    tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype
+) -> None:
+    block = SharedBlock()
+    ends = []
+    for allocate in (block.allocate, None):
+        trainer = TorchTrainer(copy.deepcopy(tiny_model), tiny_tokenizer, TrainerConfig(), dtype, allocate=allocate)
+        trainer.begin_iteration()
+        trainer.update(samples(), OPMD, one_step(range(6)) * 2)
+        trainer.offload()
+        trainer.onload()
+        ends.append(weights(trainer))
+        inside = [block.offset_of(weight) is not None for _, weight in trainer.weights()]
+        assert all(inside) if allocate else not any(inside)
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 

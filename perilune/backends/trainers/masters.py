@@ -7,7 +7,7 @@ optimiser step is one pass over memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import torch
@@ -18,13 +18,23 @@ from transformers import PreTrainedModel
 class MasterWeights:
     """Owns the fp32 weights of a model and keeps the model's compute weights equal to them, rounded."""
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype):
-        """Take the model in fp32 and turn its parameters to ``dtype``, keeping fp32 masters beside them."""
+    def __init__(self, model: PreTrainedModel, dtype: torch.dtype, allocate: Callable[[int], Tensor] | None = None):
+        """Take the model in fp32 and turn its parameters to ``dtype``, keeping fp32 masters beside them.
+
+        Args:
+            model: in fp32.
+            dtype: the compute weights' type.
+            allocate: called once with a number of elements: gives the fp32 tensor in which the masters lie while they
+                are on the host.
+        """
         parameters = list(model.named_parameters())
         self._names = [name for name, _ in parameters]
         self._compute = [parameter for _, parameter in parameters]
         self._sizes = [parameter.numel() for parameter in self._compute]
-        self._block = torch.nn.Parameter(torch.cat([p.detach().float().flatten() for p in self._compute]))
+        self._allocate = allocate
+        self._host: Tensor | None = None
+        block = torch.cat([p.detach().float().flatten() for p in self._compute])
+        self._block = torch.nn.Parameter(self._at_home(block) if block.device.type == "cpu" else block)
         self._masters = self._views(self._block.detach())
         if dtype == torch.float32:
             for compute, master in zip(self._compute, self._masters, strict=True):
@@ -81,7 +91,8 @@ class MasterWeights:
         """
         if self._block.device == device:
             return
-        self._block.data = self._block.data.to(device)
+        moved = self._block.data
+        self._block.data = self._at_home(moved) if device.type == "cpu" else moved.to(device)
         self._masters = self._views(self._block.detach())
         for compute, master in zip(self._compute, self._masters, strict=True):
             compute.data = compute.data.to(device) if self._rounded else master
@@ -105,6 +116,14 @@ class MasterWeights:
         for master, weight in zip(self._masters, weights, strict=True):
             master.copy_(weight)
         self.publish()
+
+    def _at_home(self, block: Tensor) -> Tensor:
+        """The block on the host, where the masters are to lie there."""
+        if self._allocate is None:
+            return block.to("cpu")
+        if self._host is None:
+            self._host = self._allocate(block.numel())
+        return self._host.copy_(block)
 
     def _views(self, block: Tensor) -> list[Tensor]:
         """The parts of a block that belong to the parameters, in their shapes."""

@@ -41,6 +41,7 @@ class TorchTrainer:
         dtype: torch.dtype,
         version: int = 0,
         alive: Callable[[], None] = lambda: None,
+        allocate: Callable[[int], Tensor] | None = None,
     ):
         """Take ownership of the model.
 
@@ -51,6 +52,7 @@ class TorchTrainer:
             dtype: compute type; the masters stay fp32.
             version: how many updates the weights have seen.
             alive: called before each micro-batch.
+            allocate: gives the fp32 memory, of so many elements, in which the masters lie while they are on the host.
         """
         self._model = model
         self._alive = alive
@@ -66,7 +68,7 @@ class TorchTrainer:
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable()
             model.train()
-        self._masters = MasterWeights(model, dtype)
+        self._masters = MasterWeights(model, dtype, allocate)
         self._optimizer: torch.optim.AdamW | None = None
         self._reference: list[Tensor] | None = None
         self._skipped_in_a_row = 0

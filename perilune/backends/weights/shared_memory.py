@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -47,18 +47,81 @@ class Manifest:
         return cls(values["path"], values["size"], values["version"], tensors)
 
 
-class SharedWeights:
-    """Memory that holds one version of the weights at a time; its pages are used again for the next."""
+class SharedBlock:
+    """Memory that other processes can open: a header, which says whose weights it holds, and what follows."""
 
-    def __init__(self, dtype: torch.dtype):
+    def __init__(self) -> None:
+        """Take no memory yet."""
+        self._file = -1
+        self._map: mmap.mmap | None = None
+
+    @property
+    def path(self) -> str:
+        """By which another process of the same user opens it."""
+        return f"/proc/{os.getpid()}/fd/{self._file}"
+
+    @property
+    def size(self) -> int:
+        """Bytes, the header included; 0 while it has no memory."""
+        return 0 if self._map is None else len(self._map)
+
+    def reserve(self, size: int) -> None:
+        """Have at least so many bytes behind the header; what it held is gone if it has to grow."""
+        if self.size >= _HEADER + size:
+            return
+        self.release()
+        self._file = _anonymous_file()
+        os.ftruncate(self._file, _HEADER + size)
+        self._map = mmap.mmap(self._file, _HEADER + size)
+
+    def allocate(self, count: int) -> Tensor:
+        """A float32 tensor of so many elements that lies in it, for as long as both live; once alone."""
+        if self._map is not None:
+            raise ValueError("this block has been given away already")
+        self.reserve(count * torch.float32.itemsize)
+        return self.view(torch.float32, (count,), _HEADER)
+
+    def view(self, kind: torch.dtype, shape: tuple[int, ...], offset: int) -> Tensor:
+        """What lies at an offset in bytes, which counts the header."""
+        assert self._map is not None
+        return _view(self._map, kind, shape, offset)
+
+    def offset_of(self, tensor: Tensor) -> int | None:
+        """Where a tensor lies in it, in bytes; None if it lies elsewhere or is not in one piece."""
+        if self._map is None or tensor.device.type != "cpu" or not tensor.is_contiguous():
+            return None
+        offset = tensor.data_ptr() - self.view(torch.uint8, (1,), 0).data_ptr()
+        return offset if _HEADER <= offset <= self.size - tensor.numel() * tensor.element_size() else None
+
+    def stamp(self, version: int | None) -> None:
+        """Say whose weights it holds; None while it is being written, or for none."""
+        assert self._map is not None
+        self._map[:_HEADER] = b"".ljust(_HEADER, b"\0") if version is None else _stamp_of(version)
+
+    def release(self) -> None:
+        """Give the memory back; no tensor may lie in it any more."""
+        if self._map is not None:
+            self._map.close()
+            os.close(self._file)
+            self._map, self._file = None, -1
+
+
+class SharedWeights:
+    """One version of the weights at a time, for other processes; the memory is used again for the next.
+
+    Weights that lie in a shared block already, as a trainer's may, are not copied: they are read where they lie.
+    """
+
+    def __init__(self, dtype: torch.dtype, home: SharedBlock | None = None):
         """Take no memory yet.
 
         Args:
-            dtype: floating-point weights are rounded to it as they are written; others stay.
+            dtype: floating-point weights are rounded to it as they are copied; others stay.
+            home: where the trainer keeps its weights.
         """
         self._dtype = dtype
-        self._file = -1
-        self._map: mmap.mmap | None = None
+        self._home = home
+        self._copies = SharedBlock()
         self._manifest: Manifest | None = None
 
     @property
@@ -67,39 +130,46 @@ class SharedWeights:
         return self._manifest
 
     def write(self, weights: Iterable[tuple[str, Tensor]], version: int) -> Manifest:
-        """Replace what it holds."""
+        """Replace what it holds. Weights that are not copied must not change before :meth:`release`."""
         listed = [(name, weight.detach()) for name, weight in weights]
-        kinds = [self._dtype if weight.is_floating_point() else weight.dtype for _, weight in listed]
-        offset = _HEADER
-        tensors = []
-        for (name, weight), kind in zip(listed, kinds, strict=True):
-            tensors.append((name, str(kind).removeprefix("torch."), tuple(weight.shape), offset))
-            offset += -(-weight.numel() * kind.itemsize // _ALIGNMENT) * _ALIGNMENT
-        memory = self._reserve(offset)
-        # A reader that comes too early or too late finds no version here.
-        memory[:_HEADER] = bytes(_HEADER)
-        for (_, weight), kind, (_, _, shape, start) in zip(listed, kinds, tensors, strict=True):
-            _view(memory, kind, shape, start).copy_(weight)
-        memory[:_HEADER] = (_MAGIC + version.to_bytes(8, "little", signed=True)).ljust(_HEADER, b"\0")
-        self._manifest = Manifest(f"/proc/{os.getpid()}/fd/{self._file}", len(memory), version, tuple(tensors))
+        self._manifest = self._at_home(listed, version) or self._copied(listed, version)
         return self._manifest
 
     def release(self) -> None:
-        """Give the memory back."""
+        """Give the memory of copies back, and let nobody read what was not copied."""
         self._manifest = None
-        if self._map is not None:
-            self._map.close()
-            os.close(self._file)
-            self._map, self._file = None, -1
+        self._copies.release()
+        if self._home is not None and self._home.size:
+            self._home.stamp(None)
 
-    def _reserve(self, size: int) -> mmap.mmap:
-        if self._map is not None and len(self._map) >= size:
-            return self._map
-        self.release()
-        self._file = _anonymous_file()
-        os.ftruncate(self._file, size)
-        self._map = mmap.mmap(self._file, size)
-        return self._map
+    def _at_home(self, weights: Sequence[tuple[str, Tensor]], version: int) -> Manifest | None:
+        home = self._home
+        if home is None:
+            return None
+        tensors = []
+        for name, weight in weights:
+            offset = home.offset_of(weight)
+            if offset is None:
+                return None
+            tensors.append((name, _name_of(weight.dtype), tuple(weight.shape), offset))
+        home.stamp(version)
+        return Manifest(home.path, home.size, version, tuple(tensors))
+
+    def _copied(self, weights: Sequence[tuple[str, Tensor]], version: int) -> Manifest:
+        kinds = [self._dtype if weight.is_floating_point() else weight.dtype for _, weight in weights]
+        offset = _HEADER
+        tensors = []
+        for (name, weight), kind in zip(weights, kinds, strict=True):
+            tensors.append((name, _name_of(kind), tuple(weight.shape), offset))
+            offset += -(-weight.numel() * kind.itemsize // _ALIGNMENT) * _ALIGNMENT
+        block = self._copies
+        block.reserve(offset - _HEADER)
+        # A reader that comes too early or too late finds no version here.
+        block.stamp(None)
+        for (_, weight), kind, (_, _, shape, start) in zip(weights, kinds, tensors, strict=True):
+            block.view(kind, shape, start).copy_(weight)
+        block.stamp(version)
+        return Manifest(block.path, block.size, version, tuple(tensors))
 
 
 @contextmanager
@@ -119,11 +189,18 @@ def read_weights(manifest: Manifest) -> Iterator[Iterator[tuple[str, Tensor]]]:
         memory = mmap.mmap(file, manifest.size, access=mmap.ACCESS_READ)
     finally:
         os.close(file)
-    held = int.from_bytes(memory[len(_MAGIC) : len(_MAGIC) + 8], "little", signed=True)
-    if memory[: len(_MAGIC)] != _MAGIC or held != manifest.version:
+    if memory[:_HEADER] != _stamp_of(manifest.version):
         raise ModelError(f"the shared memory no longer holds the weights of version {manifest.version}")
     # Closed with its last view.
     yield ((name, _view(memory, getattr(torch, kind), shape, offset)) for name, kind, shape, offset in manifest.tensors)
+
+
+def _stamp_of(version: int) -> bytes:
+    return (_MAGIC + version.to_bytes(8, "little", signed=True)).ljust(_HEADER, b"\0")
+
+
+def _name_of(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _view(memory: mmap.mmap, kind: torch.dtype, shape: tuple[int, ...], offset: int) -> Tensor:

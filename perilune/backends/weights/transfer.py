@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from perilune.backends.engines.vllm.host import VllmHost
-from perilune.backends.weights.shared_memory import SharedWeights
+from perilune.backends.weights.shared_memory import SharedBlock, SharedWeights
 from perilune.errors import EngineError
 
 
@@ -76,16 +76,17 @@ class InProcessTransfer:
 class SharedMemoryTransfer:
     """Weights in memory that the engine's process sees; they stay for another process, should that one die."""
 
-    def __init__(self, dtype: torch.dtype):
+    def __init__(self, dtype: torch.dtype, home: SharedBlock | None = None):
         """Take no memory yet.
 
         Args:
             dtype: the engine's: they are rounded on the way, which halves the bytes of bfloat16.
+            home: where the trainer keeps its weights, if another process can read them there.
         """
-        self._shared = SharedWeights(dtype)
+        self._shared = SharedWeights(dtype, home)
 
     def register(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
-        """Copy them to shared memory."""
+        """Copy them to shared memory, unless they lie there already."""
         self._shared.write(weights, version)
 
     def transfer(self, host: VllmHost) -> None:

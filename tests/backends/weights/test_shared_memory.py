@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from perilune.backends.weights.shared_memory import Manifest, SharedWeights, read_weights
+from perilune.backends.weights.shared_memory import Manifest, SharedBlock, SharedWeights, read_weights
 from perilune.errors import ModelError
 
 
@@ -105,6 +105,34 @@ def test_released_memory_is_gone() -> None:
     assert read(shared.write(some_weights(2), 6))["scale"] == dict(some_weights(2))["scale"]
     assert held(shared).version == 6
     shared.release()
+
+
+def test_what_lies_in_shared_memory_is_not_copied() -> None:
+    block = SharedBlock()
+    flat = block.allocate(30)
+    flat.copy_(torch.arange(30.0))
+    weights = [("a", flat[:12].view(3, 4)), ("b", flat[12:])]
+    shared = SharedWeights(torch.bfloat16, block)
+    before = open_memory()
+    manifest = shared.write(weights, 3)
+    assert open_memory() == before
+    found = read(manifest)
+    assert all(torch.equal(found[name], weight) for name, weight in weights)
+    # The next version is what the trainer has made of them since.
+    flat.add_(1.0)
+    assert torch.equal(read(shared.write(weights, 4))["b"], flat[12:])
+    with pytest.raises(ModelError, match="no longer holds the weights of version 3"):
+        read(manifest)
+    # What lies elsewhere, or is not in one piece, is copied, and rounded.
+    for odd in (torch.full((3, 4), 1.01), flat[:12].view(4, 3).T):
+        copied = shared.write([("a", odd), weights[1]], 5)
+        assert copied.path != manifest.path
+        assert torch.equal(read(copied)["a"], odd.to(torch.bfloat16))
+    last = shared.write(weights, 6)
+    shared.release()
+    with pytest.raises(ModelError, match="no longer holds the weights of version 6"):
+        read(last)
+    assert float(flat[0]) == 1.0
 
 
 def open_memory() -> int:
