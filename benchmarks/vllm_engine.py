@@ -171,9 +171,7 @@ def transfer(dtype: torch.dtype, folder: Path) -> None:
         lying.append((key, part))
         start += weight.numel()
     elsewhere = [(key, weight.clone()) for key, weight in lying]
-    _transferred(
-        "trainer's weights lie in shared memory, as in a run", SharedWeights(dtype, home), lying, torch.float32
-    )
+    _transferred("trainer's weights in shared memory, as in a run", SharedWeights(dtype, home), lying, torch.float32)
     _transferred(f"copied to shared memory as {name}", SharedWeights(dtype), elsewhere, dtype)
     engine = VllmEngine(
         VllmProcess(options_for(name, 8), log=folder / "engine.log"), SharedMemoryTransfer(dtype, home), context=None

@@ -16,8 +16,10 @@ class SFTConfig(Section):
     """JSONL file of chat messages; by default what the stage warmup or sample wrote, else the generators' own."""
     count: PositiveInt = 320
     """Demonstrations used."""
-    style: Literal["long", "short"] = "long"
-    """Manner of the generators' demonstrations: long plans, checks and corrects; short gives the equations alone."""
+    style: Literal["long", "brief", "short"] = "long"
+    """Manner of the generators' demonstrations: long plans, checks and corrects; brief works; short gives equations."""
+    brief_share: Share = 0.0
+    """Share of the generators' demonstrations that work step by step without plan and check."""
     direct_share: Share = 0.0
     """Share of the generators' demonstrations that state the answer at once; the others are of that style."""
     response: str = "{solution}\nAnswer: {answer}"
@@ -33,11 +35,17 @@ class SFTConfig(Section):
     batch_size: PositiveInt = 8
     """Demonstrations per optimiser step."""
 
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.brief_share + self.direct_share > 1:
+            raise ValueError("brief_share and direct_share are shares of one whole; together they may be at most 1")
+        return self
+
 
 class ShortSFTConfig(SFTConfig):
     """[short_sft]: the short-CoT model that long2short merges with, from the same base (k1.5, section 2.4)."""
 
-    style: Literal["long", "short"] = "short"
+    style: Literal["long", "brief", "short"] = "short"
     """As sft.style, but short by default."""
 
 

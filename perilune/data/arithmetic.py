@@ -147,6 +147,11 @@ def explain(content: Sum, rng: Random) -> str:
     return "\n".join(lines)
 
 
+def work(content: Sum) -> str:
+    """The path between the two: each step in easy parts, without plan and check."""
+    return "\n".join(_work(value, *step, None) for value, step in zip(content.values, content.steps, strict=False))
+
+
 def equations(content: Sum) -> str:
     """The short path: one equation per step."""
     values = content.values

@@ -92,6 +92,11 @@ def explain(puzzle: Puzzle, rng: Random) -> str:
     return "\n".join(lines)
 
 
+def work(puzzle: Puzzle) -> str:
+    """The path between the two: the moves and what they come to, without plan and tries."""
+    return f"{_shown(puzzle.moves)}. That is {puzzle.target}."
+
+
 def equations(puzzle: Puzzle) -> str:
     """The short path: the moves alone."""
     return _shown(puzzle.moves)

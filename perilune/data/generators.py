@@ -19,7 +19,7 @@ from perilune.types import Demonstration, Message, Problem
 Split = Literal["train", "heldout"]
 GeneratorName = Literal["arithmetic", "countdown", "programs"]
 AnswerForm = Literal["answer_line", "boxed"]
-Style = Literal["long", "short", "direct"]
+Style = Literal["long", "brief", "short", "direct"]
 
 _HELDOUT_SHARE = 5
 _PATIENCE = 2000
@@ -43,7 +43,8 @@ def generate(
         difficulty: from 1; more steps, or more numbers.
         seed: of wording and content.
         split: train and heldout share no content, whatever the seeds.
-        style: long plans, checks, slips and corrects; short gives the equations alone; direct the answer alone.
+        style: long plans, checks, slips and corrects; brief works without all that; short gives the equations alone;
+            direct the answer alone.
         answer_form: how the response states its answer; a program is always in a fenced block.
 
     Raises:
@@ -76,20 +77,30 @@ def split_of(content: str) -> Split:
 def _arithmetic(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
     content = arithmetic.random_sum(difficulty, rng)
     question = arithmetic.tell(content, rng)
-    path = {"long": arithmetic.explain(content, rng), "short": arithmetic.equations(content), "direct": ""}[style]
+    paths: dict[Style, str] = {
+        "long": arithmetic.explain(content, rng),
+        "brief": arithmetic.work(content),
+        "short": arithmetic.equations(content),
+        "direct": "",
+    }
     answer = str(content.values[-1])
     tags = ("arithmetic", f"steps-{len(content.steps)}")
     problem = _problem("arithmetic", difficulty, question, answer, "math", tags)
-    return content.canonical, Demonstration(problem, f"{path}\n{stated(answer, answer_form)}".lstrip())
+    return content.canonical, Demonstration(problem, f"{paths[style]}\n{stated(answer, answer_form)}".lstrip())
 
 
 def _countdown(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:
     puzzle = countdown.random_puzzle(difficulty, rng)
     question = countdown.ask(puzzle, rng)
-    path = {"long": countdown.explain(puzzle, rng), "short": countdown.equations(puzzle), "direct": ""}[style]
+    paths: dict[Style, str] = {
+        "long": countdown.explain(puzzle, rng),
+        "brief": countdown.work(puzzle),
+        "short": countdown.equations(puzzle),
+        "direct": "",
+    }
     tags = ("countdown", f"numbers-{len(puzzle.numbers)}")
     problem = _problem("countdown", difficulty, question, puzzle.reference, "countdown", tags)
-    return puzzle.canonical, Demonstration(problem, f"{path}\n{stated(puzzle.solution, answer_form)}".lstrip())
+    return puzzle.canonical, Demonstration(problem, f"{paths[style]}\n{stated(puzzle.solution, answer_form)}".lstrip())
 
 
 def _programs(difficulty: int, rng: Random, style: Style, answer_form: AnswerForm) -> tuple[str, Demonstration]:

@@ -41,8 +41,9 @@ def demonstrations_for(recipe: Recipe, grader: GradingPool, written: Path | None
         candidates = load_demonstrations(chosen, count=config.count)
     elif source.kind == "generator":
         form = form_to_write(recipe.rewards.answer_form)
-        direct = round(config.count * config.direct_share)
-        styles: list[tuple[Style, int]] = [(config.style, config.count - direct), ("direct", direct)]
+        brief, direct = (round(config.count * share) for share in (config.brief_share, config.direct_share))
+        rest = config.count - brief - direct
+        styles: list[tuple[Style, int]] = [(config.style, rest), ("brief", brief), ("direct", direct)]
         candidates = [
             shown
             for style, count in styles
