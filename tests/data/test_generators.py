@@ -17,7 +17,7 @@ REWARDS = {"math": MathReward(), "countdown": CountdownReward()}
 
 
 @pytest.mark.parametrize("form", ["answer_line", "boxed"])
-@pytest.mark.parametrize("style", ["long", "short", "direct"])
+@pytest.mark.parametrize("style", ["long", "brief", "short", "direct"])
 @pytest.mark.parametrize("difficulty", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", KINDS)
 def test_every_response_is_right_by_its_own_reward(name, difficulty, style, form):
@@ -101,3 +101,14 @@ def test_short_is_the_equations_alone():
     assert arithmetic.equations(content) == "34 + 27 = 61\n61 - 15 = 46"
     puzzle = countdown.Puzzle((9, 3), 6, (countdown.Move(9, "-", 3, 6),), "9 - 3")
     assert countdown.equations(puzzle) == "9 - 3 = 6"
+
+
+@pytest.mark.parametrize("name", ["arithmetic", "countdown"])
+def test_each_style_says_less_than_the_one_before(name):
+    lengths = [
+        sum(len(shown.response) for shown in islice(generate(name, 2, 3, "train", style=style), 50))
+        for style in ("long", "brief", "short", "direct")
+    ]
+    assert lengths == sorted(lengths, reverse=True)
+    brief = [shown.response for shown in islice(generate(name, 2, 3, "train", style="brief"), 50)]
+    assert not any(word in response for response in brief for word in ("Plan", "Check", "Try", "Wait"))

@@ -66,7 +66,7 @@ def test_both_kinds_and_forms_are_drawn():
 
 
 def test_styles():
-    for style in ("long", "short", "direct"):
+    for style in ("long", "brief", "short", "direct"):
         shown = next(generate("programs", 2, 0, "train", style=style))
         assert shown.response.startswith("Plan: ") == (style == "long")
         assert shown.response.endswith("\n```")
