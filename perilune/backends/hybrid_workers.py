@@ -60,11 +60,13 @@ class HybridWorkers:
             with self._phase("rollout"):
                 yield self._engine
         finally:
-            with self._phase("stop"):
-                self._stop()
-            if shares:
-                with self._phase("onload"):
-                    trainer.onload()
+            try:
+                with self._phase("stop"):
+                    self._stop()
+            finally:
+                if shares:
+                    with self._phase("onload"):
+                        trainer.onload()
 
     def take_phases(self) -> tuple[Phase, ...]:
         """What was done since the last call, in order."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +133,18 @@ class TestPhases:
         assert process.running
         workers.close()
         assert not process.running
+
+    def test_kept_and_dead_it_is_started_again_with_the_trainers_weights(self, build: Build) -> None:
+        trainer, workers, process = build("keep")
+        samples = roll_out(trainer, workers)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(process.pid)], timeout=10)
+        # The weights have not changed since, but the new process has none of them.
+        again = roll_out(trainer, workers)
+        assert [sample.tokens for sample in again] == [sample.tokens for sample in samples]
+        assert step(trainer, again) < 1e-3
+        workers.close()
 
     def test_the_trainer_has_the_device_back_after_an_error(self, build: Build) -> None:
         trainer, workers, process = build("end")

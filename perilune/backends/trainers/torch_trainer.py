@@ -135,12 +135,12 @@ class TorchTrainer:
         if objective.algorithm == "grpo":
             old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
         weights, masked, corrected = _corrections(samples, old, objective)
-        # A minibatch all of whose responses are masked has nothing to say.
-        steps = [replace(step, indices=tuple(i for i in step.indices if i not in masked)) for step in steps]
-        steps = [step for step in steps if step.indices]
         moved: dict[int, float] = {}
         measured: list[StepMetrics] = []
-        for number, step in enumerate(steps, 1):
+        for number, whole in enumerate(steps, 1):
+            step = replace(whole, indices=tuple(i for i in whole.indices if i not in masked))
+            if not step.indices:
+                continue  # All of its responses are masked.
             loss, norm, tokens, distances = self._gradient(samples, objective, step, old, reference, weights)
             skipped = not (math.isfinite(loss) and math.isfinite(norm))
             if skipped:

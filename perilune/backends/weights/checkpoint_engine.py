@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,13 +37,15 @@ class CheckpointEngineTransfer:
             BackendUnavailable: there is no GPU, or the package is not installed.
         """
         self._dtype = dtype
-        self._server = _server()
+        self._server: Any = _server()
         self._name: str | None = None
         self._version = -1
 
     def register(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Copy them to the server's pinned memory."""
         self.release()
+        if self._server is None:
+            self._server = _server()
         named = {name: weight.detach().to("cpu", self._dtype, copy=True) for name, weight in weights}
         name = f"version-{version}"
         self._server.register_checkpoint(name, named_tensors=named, use_inplace_pin_memory=False)
@@ -53,13 +56,37 @@ class CheckpointEngineTransfer:
         """The server sends, and calls the engine from a thread of its own."""
         if self._name is None:
             raise EngineError("no weights are registered")
-        self._server.update(self._name, lambda handles: host.load_ipc(dict(handles), self._version))
+        failed: list[BaseException] = []
+        over = threading.Event()
+
+        def load(handles: list[tuple[str, str]]) -> None:
+            try:
+                host.load_ipc(dict(handles), self._version)
+            except BaseException as error:
+                failed.append(error)
+                over.set()
+                raise
+
+        def update() -> None:
+            try:
+                self._server.update(self._name, load)
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                over.set()
+
+        # It waits without a limit for the engine to call back, also when that has failed; so it may wait alone.
+        threading.Thread(target=update, name="checkpoint-engine", daemon=True).start()
+        over.wait()
+        if failed:
+            self._server, self._name = None, None
+            raise failed[0]
 
     def release(self) -> None:
         """Give the pinned memory back."""
         if self._name is not None:
-            self._server.unregister_checkpoint(self._name, force=True)
-            self._name = None
+            name, self._name = self._name, None
+            self._server.unregister_checkpoint(name, force=True)
 
 
 def _server() -> Any:
@@ -78,5 +105,12 @@ def _server() -> Any:
         free.bind((_HERE, 0))
         port = free.getsockname()[1]
     # It takes rank 0 for none given, and asks the environment.
-    os.environ.setdefault("RANK", "0")
-    return ParameterServer(rank=0, world_size=1, master_addr=_HERE, master_port=port)
+    before = os.environ.get("RANK")
+    os.environ["RANK"] = "0"
+    try:
+        return ParameterServer(rank=0, world_size=1, master_addr=_HERE, master_port=port)
+    finally:
+        if before is None:
+            del os.environ["RANK"]
+        else:
+            os.environ["RANK"] = before

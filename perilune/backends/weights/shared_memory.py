@@ -98,6 +98,11 @@ class SharedBlock:
         assert self._map is not None
         self._map[:_HEADER] = b"".ljust(_HEADER, b"\0") if version is None else _stamp_of(version)
 
+    def __del__(self) -> None:
+        # The mapping goes with the last tensor that lies in it; the file would keep its pages for ever.
+        if self._file >= 0:
+            os.close(self._file)
+
     def release(self) -> None:
         """Give the memory back; no tensor may lie in it any more."""
         if self._map is not None:

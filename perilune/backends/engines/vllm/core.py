@@ -84,6 +84,8 @@ class VllmCore:
         engine = self._engine
         if engine is None:
             raise EngineError("the engine is not started")
+        if requests and self._version < 0:
+            raise EngineError("the engine has dummy weights alone; load weights first")
         rows: dict[str, _Row] = {}
         try:
             for request in requests:
@@ -118,12 +120,14 @@ class VllmCore:
 
     def sleep(self) -> None:
         """Give up weights and cache; they come back empty with :meth:`start`."""
+        self._version = -1
         self._engine.sleep(level=2)
         self._asleep = True
 
     def end(self) -> None:
         """Give up everything that vLLM gives back within a process."""
         engine, self._engine, self._asleep = self._engine, None, False
+        self._version = -1
         if engine is not None:
             engine.engine_core.shutdown()
             del engine
@@ -259,8 +263,16 @@ def _start(options: VllmOptions) -> Any:
     }
     if options.cache_gb is not None:
         arguments["kv_cache_memory_bytes"] = int(options.cache_gb * _GIB)
-    else:
+    if options.device != "cpu":
+        # With a cache of a given size, too: vLLM asks first whether so much of the device is free.
         arguments["gpu_memory_utilization"] = options.memory_share
+    from vllm.platforms import current_platform
+
+    if current_platform.device_type != options.device:
+        raise BackendUnavailable(
+            f"engine.device is {options.device}, but the vLLM that is installed for {sys.executable} is built for "
+            f"{current_platform.device_type}; install the other build (docs/vllm.md) or name its device"
+        )
     try:
         return LLMEngine.from_engine_args(EngineArgs(**arguments))
     except Exception as error:
@@ -269,15 +281,11 @@ def _start(options: VllmOptions) -> Any:
 
 def _set_environment(options: VllmOptions) -> None:
     """Before vLLM is imported: it reads these once. What a user has set stays."""
-    wanted = {
-        # The engine core beside us, so that a step is a call and a death is seen at once.
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-    }
+    # The engine core beside us, so that a step is a call and a death is seen at once; no fork of our sockets.
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+    wanted = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
     if options.device == "cpu":
         # Its own binding sets a core aside where it finds few.
-        wanted |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(options.threads)}
+        wanted["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)

@@ -75,21 +75,39 @@ class VllmEngine:
         return self._host.running
 
     def start(self) -> None:
-        """Start vLLM with dummy weights, or wake it up; nothing if it is at work."""
-        self._host.start()
+        """Start vLLM with dummy weights, or wake it up; nothing if it is at work.
+
+        Raises:
+            EngineError: it does not start, or dies each time.
+        """
+        for attempt in range(1, self._deaths + 1):
+            if not self._host.running:
+                # Also where it died while nobody looked: another has dummy weights.
+                self._version = -1
+            try:
+                self._host.start()
+            except EngineDied as error:
+                if attempt == self._deaths:
+                    raise
+                self._on_death(str(error))
+            else:
+                return
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Take new weights under their Hugging Face names; the cache of the old ones is forgotten."""
         self._version = -1
-        self._host.start()
         self._transfer.register(weights, version)
-        try:
-            send_weights(self._transfer, self._host, version)
-        except BaseException:
-            # Some layers may have taken new weights and some not; nothing mends that but another start.
-            self._host.end()
-            raise
-        self._version = version
+        for attempt in range(1, self._deaths + 1):
+            self.start()
+            try:
+                self._send(version)
+            except EngineDied as error:
+                if attempt == self._deaths:
+                    raise
+                self._on_death(str(error))
+            else:
+                self._version = version
+                return
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield one completion per request as each finishes.
@@ -119,21 +137,36 @@ class VllmEngine:
                 self._on_death(str(error))
 
     def sleep(self) -> None:
-        """Give up weights and cache, and stay."""
+        """Give up weights and cache, and stay; or end, if it cannot."""
         self._version = -1
-        self._transfer.release()
-        self._host.sleep()
+        try:
+            self._transfer.release()
+            self._host.sleep()
+        except EngineError as error:
+            self._on_death(str(error))
+            self._host.end()
 
     def end(self) -> None:
         """Give up everything."""
         self._version = -1
-        self._transfer.release()
-        self._host.end()
+        try:
+            self._transfer.release()
+        finally:
+            self._host.end()
 
     def _revive(self) -> None:
         """Another process, with the same weights."""
         self._host.start()
-        send_weights(self._transfer, self._host, self._version)
+        self._send(self._version)
+
+    def _send(self, version: int) -> None:
+        """What is registered, all of it or nothing: no engine is left with a part of it."""
+        try:
+            send_weights(self._transfer, self._host, version)
+        except BaseException:
+            # Some layers may have taken new weights and some not; nothing mends that but another start.
+            self._host.end()
+            raise
 
     def _completed(self, step: Sequence[Progress], rows: dict[str, _Row]) -> Iterator[Completion]:
         finished: list[tuple[_Row, Stop]] = []

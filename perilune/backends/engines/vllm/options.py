@@ -33,6 +33,8 @@ class VllmOptions:
     """Whether it is to give up its memory between rollouts without being ended."""
     threads: int
     """CPU threads."""
+    device_index: int | None = None
+    """Which GPU, if a certain one is meant."""
     revision: str | None = None
     """Of a hub id."""
 

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 import perilune
 from perilune import errors
 from perilune.backends.engines.vllm import messages
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 _SERVER = "perilune.backends.engines.vllm.server"
 _END_SECONDS = 10.0
 """How long a process may take to end by itself."""
+_GONE_SECONDS = 10.0
+"""How long what was killed may take to be gone: a driver takes its time to free a device."""
 _LOG_LINES = 12
 _POLL_SECONDS = 0.5
 
@@ -85,7 +89,11 @@ class VllmProcess:
             return
         if not self.running:
             self._spawn()
-        self._call({"do": "start"}, self._start_seconds)
+        try:
+            self._call({"do": "start"}, self._start_seconds)
+        except BaseException:
+            self.end()
+            raise
         self._asleep = False
 
     def generate(self, requests: Sequence[Request]) -> Generator[list[Progress]]:
@@ -160,7 +168,7 @@ class VllmProcess:
                     stdout=log,
                     stderr=log,
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **self._environment()},
                     start_new_session=True,
                 )
         except OSError as error:
@@ -170,6 +178,17 @@ class VllmProcess:
             theirs.close()
         self._connection = Connection(ours.detach())
         self._send({"options": self._options.to_json()})
+
+    def _environment(self) -> dict[str, str]:
+        """What must be set before the process loads torch."""
+        options, found = self._options, {}
+        if options.device == "cpu":
+            found["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(options.threads))
+        elif options.device_index is not None:
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            index = options.device_index
+            found["CUDA_VISIBLE_DEVICES"] = visible[index] if visible != [""] else str(index)
+        return found
 
     def _abort(self) -> None:
         """Stop what is generated, and wait until the process listens again; else it is ended."""
@@ -233,9 +252,22 @@ def _raise_error(message: messages.Message) -> None:
 
 
 def _kill_group(pid: int) -> None:
-    """The process and what it has started: it leads a session of its own."""
+    """The process and what it has started: it leads a session of its own. Wait until all of it is gone."""
+    end = time.monotonic() + _GONE_SECONDS
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+        # The leader is for its parent to reap, and it alone.
+        while time.monotonic() < end and _others_of(pid):
+            time.sleep(0.05)
+
+
+def _others_of(group: int) -> bool:
+    """Whether a process of the group lives beside its leader."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if process.pid != group and os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def _status(code: int) -> str:
