@@ -263,7 +263,10 @@ def _start(options: VllmOptions) -> Any:
     }
     if options.cache_gb is not None:
         arguments["kv_cache_memory_bytes"] = int(options.cache_gb * _GIB)
-    if options.device != "cpu":
+    if options.device == "cpu":
+        # A prompt that is cut over two steps needs a random generator that can be turned back; on a CPU none can.
+        arguments["enable_chunked_prefill"] = False
+    else:
         # With a cache of a given size, too: vLLM asks first whether so much of the device is free.
         arguments["gpu_memory_utilization"] = options.memory_share
     from vllm.platforms import current_platform

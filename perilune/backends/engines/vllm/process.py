@@ -38,6 +38,7 @@ _GONE_SECONDS = 10.0
 """How long what was killed may take to be gone: a driver takes its time to free a device."""
 _LOG_LINES = 12
 _POLL_SECONDS = 0.5
+_SILENT = "it was silent"
 
 
 class VllmProcess:
@@ -222,12 +223,16 @@ class VllmProcess:
         try:
             while not connection.poll(_POLL_SECONDS):
                 if time.monotonic() > end:
-                    raise self._death(f"it was silent for {seconds:g} s")
+                    raise self._death(f"{_SILENT} for {seconds:g} s")
             message = messages.receive(connection)
         except (EOFError, OSError) as error:
             raise self._death("it closed its end") from error
         self._alive()
         return message
+
+    @staticmethod
+    def _silent(why: str) -> bool:
+        return why.startswith(_SILENT)
 
     def _death(self, why: str) -> EngineDied:
         """What happened to the process, for people; it is gone for good."""
@@ -236,11 +241,12 @@ class VllmProcess:
         if connection is not None:
             connection.close()
         if process is not None:
+            # What is silent does not end by itself; what has closed its end may have last words to say.
             with suppress(subprocess.TimeoutExpired):
-                process.wait(1.0)
+                process.wait(0.0 if self._silent(why) else _END_SECONDS)
+                why = _status(process.returncode)
             _kill_group(process.pid)
             process.wait()
-            why = _status(process.returncode) if "silent" not in why else why
         tail = _tail(self._log)
         return EngineDied(f"the engine's process is gone: {why}.{tail}")
 
