@@ -107,7 +107,7 @@ def _fastest(action: Callable[[], None], runs: int = 5) -> float:
     return best
 
 
-def options_for(dtype: str, slots: int) -> VllmOptions:
+def options_for(dtype: str, slots: int, seeded: bool = True) -> VllmOptions:
     return VllmOptions(
         model=str(fetch_builtin(MODEL)),
         dtype=dtype,
@@ -122,6 +122,7 @@ def options_for(dtype: str, slots: int) -> VllmOptions:
         compiled=False,
         sleep=False,
         threads=available_cores(),
+        seeded=seeded,
     )
 
 
@@ -136,11 +137,14 @@ def decoding(dtype: torch.dtype, count: int, slots: int, repeats: int, folder: P
         VllmProcess(options, log=folder / "engine.log"), SharedMemoryTransfer(dtype), context=None
     )
     vllm_here = VllmEngine(VllmCore(options), InProcessTransfer(), context=None)
-    for engine in (vllm_process, vllm_here):
+    without = options_for(name, slots, seeded=False)
+    unseeded = VllmEngine(VllmProcess(without, log=folder / "engine.log"), SharedMemoryTransfer(dtype), context=None)
+    for engine in (vllm_process, vllm_here, unseeded):
         engine.load_weights(weights_of(model), 0)
     serving = load_model(MODEL, dtype, torch.device("cpu"))
     local = LocalEngine(serving, NO_END, slots=slots, detector=lambda: RepetitionDetector(*NO_REPETITION))
     engines: dict[str, Engine] = {"local": local, "vllm process": vllm_process, "vllm in process": vllm_here}
+    engines["vllm no seeds"] = unseeded
     best: dict[str, float] = {}
     for engine in engines.values():
         run(engine, warm)
@@ -154,8 +158,8 @@ def decoding(dtype: torch.dtype, count: int, slots: int, repeats: int, folder: P
             f"forward passes  {best['vllm process'] / seconds:5.2f} x vLLM's speed"
         )
     print(f"  {'forward passes':16} {floor:6.1f} s  {tokens / floor:6.0f} tokens/s")
-    vllm_process.end()
-    vllm_here.end()
+    for engine in (vllm_process, vllm_here, unseeded):
+        engine.end()
 
 
 def transfer(dtype: torch.dtype, folder: Path) -> None:

@@ -158,6 +158,7 @@ def _vllm(
         compiled=not on_cpu if vllm.compiled is None else vllm.compiled,
         sleep=vllm.after_rollout == "sleep",
         threads=recipe.threads or available_cores(),
+        seeded=vllm.seeded,
     )
     host: VllmHost
     if vllm.process:

@@ -31,6 +31,8 @@ class VllmConfig(Section):
     """Longest prompt and response together; by default the model's context."""
     tensor_parallel: PositiveInt = 1
     """GPUs that share each layer."""
+    seeded: bool = True
+    """A random generator for each segment, from its trajectory's seed; costs speed, mostly on a CPU."""
     compiled: bool | None = None
     """Compile the model at its start; by default on a GPU alone, for it takes a minute each time."""
     start_seconds: PositiveFloat = 600.0

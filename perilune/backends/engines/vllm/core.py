@@ -161,7 +161,7 @@ class VllmCore:
             max_tokens=min(request.segment_tokens, request.max_response_tokens - done),
             temperature=request.temperature,
             top_p=request.top_p,
-            seed=None if request.temperature == 0 else segment_seed(request.seed, done),
+            seed=segment_seed(request.seed, done) if self._options.seeded and request.temperature else None,
             logprobs=0,
             ignore_eos=True,
             stop_token_ids=list(self._options.end_tokens),

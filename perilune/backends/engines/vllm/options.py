@@ -35,6 +35,8 @@ class VllmOptions:
     """CPU threads."""
     device_index: int | None = None
     """Which GPU, if a certain one is meant."""
+    seeded: bool = True
+    """Whether each segment has a random generator of its own."""
     revision: str | None = None
     """Of a hub id."""
 
