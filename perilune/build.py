@@ -18,6 +18,7 @@ from perilune.backends.engines.vllm.options import VllmOptions
 from perilune.backends.engines.vllm.process import VllmProcess
 from perilune.backends.hybrid_workers import HybridWorkers
 from perilune.backends.local_workers import LocalWorkers
+from perilune.backends.memory import bound_kernel_caches
 from perilune.backends.models import end_token_ids, load_model, load_tokenizer, resolve_model
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.weights.checkpoint_engine import CheckpointEngineTransfer
@@ -39,6 +40,7 @@ def build_components(recipe: Recipe) -> Components:
         ModelError: the model or its tokenizer cannot be used.
         BackendUnavailable: a device is named that is not here.
     """
+    bound_kernel_caches()
     torch.set_num_threads(recipe.threads or available_cores())
     name, revision = recipe.model.name, recipe.model.revision
     tokenizer = load_tokenizer(name, recipe.model.chat_template, revision=revision)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 
 import torch
+
+KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_KERNELS = "64"
 
 
 def release_memory() -> None:
@@ -21,3 +25,14 @@ def release_memory() -> None:
             trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def bound_kernel_caches() -> None:
+    """Keep fewer compiled matrix products, on a CPU; to be called before the first of them, what a user has set stays.
+
+    oneDNN, and torch's layer above it, keep the last 1,024 each by default, one for every shape of its operands. Micro-
+    batches have hardly two shapes alike, so that a trainer grew by a gigabyte over ten iterations; a model's layers
+    are alike, so that a few dozen are enough for one pass.
+    """
+    for name in KERNEL_CACHES:
+        os.environ.setdefault(name, _KERNELS)

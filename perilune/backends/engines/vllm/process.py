@@ -24,6 +24,7 @@ from perilune import errors
 from perilune.backends.engines.vllm import messages
 from perilune.backends.engines.vllm.host import EngineDied, Progress
 from perilune.backends.engines.vllm.options import VllmOptions
+from perilune.backends.memory import KERNEL_CACHES
 from perilune.backends.weights.shared_memory import Manifest
 from perilune.errors import BackendUnavailable, EngineError
 from perilune.types import Request
@@ -169,7 +170,7 @@ class VllmProcess:
                     stdout=log,
                     stderr=log,
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **self._environment()},
+                    env=self._environment(os.pathsep.join(paths)),
                     start_new_session=True,
                 )
         except OSError as error:
@@ -180,9 +181,11 @@ class VllmProcess:
         self._connection = Connection(ours.detach())
         self._send({"options": self._options.to_json()})
 
-    def _environment(self) -> dict[str, str]:
-        """What must be set before the process loads torch."""
-        options, found = self._options, {}
+    def _environment(self, python_path: str) -> dict[str, str]:
+        """Ours, without the bounds of our kernel caches; and what must be set before the process loads torch."""
+        options = self._options
+        found = {name: value for name, value in os.environ.items() if name not in KERNEL_CACHES}
+        found["PYTHONPATH"] = python_path
         if options.device == "cpu":
             found["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(options.threads))
         elif options.device_index is not None:
