@@ -10,7 +10,7 @@ import sys
 import torch
 
 KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-_KERNELS = "16"
+_KERNELS = "32"
 
 
 def release_memory() -> None:
@@ -32,7 +32,7 @@ def bound_kernel_caches() -> None:
 
     oneDNN, and torch's layer above it, keep the last 1,024 each by default, one for every shape of its operands. Micro-
     batches have hardly two shapes alike, so that a trainer grew by a gigabyte over ten iterations; a model's layers
-    are alike, so that there are fewer than this in a pass, forward or backward.
+    are alike, so that so few are enough for a pass, forward or backward (16 are not).
     """
     for name in KERNEL_CACHES:
         os.environ.setdefault(name, _KERNELS)
