@@ -58,6 +58,7 @@ class VllmCore:
         self._engine: Any = None
         self._asleep = False
         self._version = -1
+        self._vocabulary = 0
         self.reused_tokens = 0
         """Tokens whose keys and values were in the cache already when their request came."""
 
@@ -75,6 +76,7 @@ class VllmCore:
         """
         if self._engine is None:
             self._engine = _start(self._options)
+            self._vocabulary = int(self._engine.model_config.get_vocab_size())
         elif self._asleep:
             self._engine.wake_up()
             self._asleep = False
@@ -164,7 +166,8 @@ class VllmCore:
             seed=segment_seed(request.seed, done) if self._options.seeded and request.temperature else None,
             logprobs=0,
             ignore_eos=True,
-            stop_token_ids=list(self._options.end_tokens),
+            # It refuses ids that the model does not have, which a tokenizer may name.
+            stop_token_ids=[token for token in self._options.end_tokens if token < self._vocabulary],
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )
@@ -176,7 +179,7 @@ class VllmCore:
         }
         try:
             self._engine.add_request(request.id, prompt, params)
-        except ValueError as error:
+        except Exception as error:
             raise EngineError(f"request {request.id}: vLLM refuses it: {error}") from error
 
     def _progress(self, output: Any, rows: dict[str, _Row]) -> Progress | None:
