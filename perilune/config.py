@@ -171,8 +171,8 @@ class LoggingConfig(Section):
     """Weights & Biases project; needs the extra 'wandb'."""
     mismatch_alarm: PositiveFloat = 0.1
     """Warn when the mean |trainer - engine| log-probability of an iteration exceeds this, in nats."""
-    mismatch_stop: PositiveFloat | None = 1.0
-    """End the run when it exceeds this, in nats: such rollouts are not the policy's; none is no limit."""
+    mismatch_stop: PositiveFloat = 1.0
+    """End the run when it exceeds this, in nats: such rollouts are not the policy's. Large is no limit."""
     sample_responses: Annotated[int, Field(ge=0)] = 4
     """Responses per iteration kept in the report."""
 

@@ -101,13 +101,13 @@ def _check_mismatch(session: Session, mismatch: float) -> None:
         EngineError: they disagree by more than ``logging.mismatch_stop``.
     """
     alarm, stop = session.recipe.logging.mismatch_alarm, session.recipe.logging.mismatch_stop
-    if not mismatch > min(alarm, stop or math.inf):
+    if not mismatch > min(alarm, stop):
         return
     told = (
         f"trainer and engine disagree by {mismatch:.3g} nats per token on average: the rollouts are not from the "
         "policy that is trained; try float32 in engine.dtype and trainer.dtype, or a correction (rl.correction)"
     )
-    if stop is not None and mismatch > stop:
+    if mismatch > stop:
         raise EngineError(f"{told}. The run is ended, for that is more than logging.mismatch_stop = {stop:g}")
     session.display.warn(f"{told}; logging.mismatch_alarm is {alarm:g}")
 
