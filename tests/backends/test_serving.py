@@ -41,21 +41,22 @@ def saved(folder: Path, tokenizer: PreTrainedTokenizerBase) -> Path:
 
 @pytest.fixture
 def python_with_vllm(tmp_path: Path) -> str:
-    """An environment as far as it is looked at: an interpreter with vLLM's command beside it."""
-    for name in ("python", "vllm"):
-        (tmp_path / name).touch()
-    return str(tmp_path / "python")
+    """An interpreter as far as it is asked: it says that it finds the module."""
+    path = tmp_path / "python"
+    path.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
 
 
 def test_it_is_vllms_own_server_on_the_models_folder(
     tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase, python_with_vllm: str
 ) -> None:
     folder = saved(tmp_path / "models" / "final", tiny_tokenizer)
+    server = [python_with_vllm, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command = serve_command(str(folder), ["--port", "9000"], python_with_vllm)
-    beside = str(Path(python_with_vllm).parent / "vllm")
-    assert command == [beside, "serve", str(folder), "--served-model-name", "final", "--port", "9000"]
+    assert command == [*server, "--served-model-name", "final", "--port", "9000"]
     named = serve_command(str(folder), ["--served-model-name", "mine"], python_with_vllm)
-    assert named == [beside, "serve", str(folder), "--served-model-name", "mine"]
+    assert named == [*server, "--served-model-name", "mine"]
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path, python_with_vllm: str) -> None:

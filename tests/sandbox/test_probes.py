@@ -30,7 +30,18 @@ def test_the_canary_does_not_get_out(mode: str) -> None:
 
 def test_without_isolation_the_canary_gets_out(public_python: tuple[Path, Path]) -> None:
     """A probe that cannot fail would prove nothing. Never as root, whom the canary could do harm."""
-    python, modules = public_python
+    wanted = {"read_secret", "append_to_secret", "connect_loopback", "limit_parent", "outgrow_memory"}
+    found: set[str] = set()
+    # Its parent may be dead by its signals before it is limited: what counts is that each way is open.
+    for _ in range(8):
+        found |= canary_escapes(*public_python)
+        if wanted <= found:
+            break
+    assert wanted <= found
+
+
+def canary_escapes(python: Path, modules: Path) -> set[str]:
+    """What it reached when nothing held it."""
     canary = modules / "perilune" / "sandbox" / "canary.py"
     other: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     with bait() as laid:
@@ -49,8 +60,8 @@ def test_without_isolation_the_canary_gets_out(public_python: tuple[Path, Path])
             os.killpg(shell.pid, signal.SIGKILL)  # it leaves processes behind, as it meant to
             said.seek(0)
             escapes = json.load(said)["escapes"]
-        assert {"read_secret", "append_to_secret", "connect_loopback", "limit_parent", "outgrow_memory"} <= set(escapes)
         assert laid.taken() == "a file outside was changed"
+    return set(escapes)
 
 
 def test_bait_that_is_taken_is_seen() -> None:
