@@ -328,20 +328,21 @@ def _apply_override(table: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise RecipeError(f"override {override!r}: {parent!r} is a value, not a table")
         table = inner
-    if isinstance(value, str) and _section_at([*parents, leaf], needs="backend"):
+    section = _section_at([*parents, leaf]) if isinstance(value, str) else None
+    if section is not None and "backend" in section.model_fields:
         # A table's name alone names its backend: engine=vllm.
         inner = table.setdefault(leaf, {})
         table, leaf = (inner, "backend") if isinstance(inner, dict) else (table, leaf)
     table[leaf] = value
 
 
-def _section_at(location: Sequence[str], needs: str) -> bool:
-    """Whether a table stands there that has this key."""
+def _section_at(location: Sequence[str]) -> type[Section] | None:
+    """The table that stands there, if one does."""
     section: type[Section] | None = Recipe
     for part in location:
         info = section.model_fields.get(part) if section else None
         section = _section_of(info) if info else None
-    return section is not None and needs in section.model_fields
+    return section
 
 
 def _describe(problem: dict[str, Any]) -> str:
@@ -359,10 +360,7 @@ def _describe(problem: dict[str, Any]) -> str:
 
 def _suggestion(location: Sequence[str]) -> str:
     names = [name for name, _, _ in describe_fields()]
-    section: type[Section] | None = Recipe
-    for part in location[:-1]:
-        info = section.model_fields.get(part) if section else None
-        section = _section_of(info) if info else None
+    section = _section_at(location[:-1])
     siblings = list(section.model_fields) if section else []
     near = difflib.get_close_matches(location[-1], siblings, n=1)
     if near:
