@@ -152,7 +152,7 @@ def _vllm(
         device_index=device.index,
         slots=config.slots,
         end_tokens=ends,
-        repetition=(config.repetition_max_period, config.repetition_min_repeats, config.repetition_min_tokens),
+        repetition=_repetition(config),
         cache_gb=vllm.cache_gb if vllm.cache_gb is not None or not on_cpu else 1.0,
         memory_share=vllm.memory_share,
         max_model_tokens=vllm.max_model_tokens,
@@ -198,7 +198,12 @@ def _engine_name(config: EngineConfig) -> str:
 
 
 def _detector(config: EngineConfig) -> RepetitionDetector:
-    return RepetitionDetector(config.repetition_max_period, config.repetition_min_repeats, config.repetition_min_tokens)
+    return RepetitionDetector(*_repetition(config))
+
+
+def _repetition(config: EngineConfig) -> tuple[int, int, int]:
+    """Longest period, least repeats and least tokens of the early stop."""
+    return config.repetition_max_period, config.repetition_min_repeats, config.repetition_min_tokens
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -36,9 +36,8 @@ def uniforms(seeds_B: NDArray[np.uint64], positions_B: NDArray[np.uint64]) -> ND
         positions_B: token position within the response, counted from 0.
     """
     seeds = np.atleast_1d(np.asarray(seeds_B, dtype=np.uint64))
-    steps = np.atleast_1d(np.asarray(positions_B, dtype=np.uint64)) + np.uint64(1)
-    mixed = _finalise(_finalise(seeds + _GOLDEN) + steps * _GOLDEN)
-    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    positions = np.atleast_1d(np.asarray(positions_B, dtype=np.uint64))
+    return (_mixed(seeds, positions) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def segment_seed(seed: int, position: int) -> int:
@@ -48,9 +47,13 @@ def segment_seed(seed: int, position: int) -> int:
         seed: key from :func:`trajectory_seed`.
         position: tokens that the response has already.
     """
-    steps = np.array([position + 1], dtype=np.uint64)
-    mixed = _finalise(_finalise(np.array([seed], dtype=np.uint64) + _GOLDEN) + steps * _GOLDEN)
+    mixed = _mixed(np.array([seed], dtype=np.uint64), np.array([position], dtype=np.uint64))
     return int(mixed[0] >> np.uint64(1))
+
+
+def _mixed(seeds_B: NDArray[np.uint64], positions_B: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 random bits for each (seed, position), [B]."""
+    return _finalise(_finalise(seeds_B + _GOLDEN) + (positions_B + np.uint64(1)) * _GOLDEN)
 
 
 def _finalise(values_B: NDArray[np.uint64]) -> NDArray[np.uint64]:

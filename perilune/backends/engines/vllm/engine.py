@@ -80,34 +80,14 @@ class VllmEngine:
         Raises:
             EngineError: it does not start, or dies each time.
         """
-        for attempt in range(1, self._deaths + 1):
-            if not self._host.running:
-                # Also where it died while nobody looked: another has dummy weights.
-                self._version = -1
-            try:
-                self._host.start()
-            except EngineDied as error:
-                if attempt == self._deaths:
-                    raise
-                self._on_death(str(error))
-            else:
-                return
+        self._again(self._start)
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Take new weights under their Hugging Face names; the cache of the old ones is forgotten."""
         self._version = -1
         self._transfer.register(weights, version)
-        for attempt in range(1, self._deaths + 1):
-            self.start()
-            try:
-                self._send(version)
-            except EngineDied as error:
-                if attempt == self._deaths:
-                    raise
-                self._on_death(str(error))
-            else:
-                self._version = version
-                return
+        self._again(lambda: self._start_with(version))
+        self._version = version
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield one completion per request as each finishes.
@@ -124,7 +104,8 @@ class VllmEngine:
         while rows:
             try:
                 if not self._host.running:
-                    self._revive()
+                    self._host.start()
+                    self._send(self._version)
                 for step in self._host.generate([row.rest() for row in rows.values()]):
                     deaths = 0
                     yield from self._completed(step, rows)
@@ -154,10 +135,24 @@ class VllmEngine:
         finally:
             self._host.end()
 
-    def _revive(self) -> None:
-        """Another process, with the same weights."""
+    def _again(self, action: Callable[[], None]) -> None:
+        """Do it, again where the process dies of it, but not endlessly."""
+        for _ in range(self._deaths - 1):
+            try:
+                return action()
+            except EngineDied as error:
+                self._on_death(str(error))
+        return action()
+
+    def _start(self) -> None:
+        if not self._host.running:
+            # Also where it died while nobody looked: another has dummy weights.
+            self._version = -1
         self._host.start()
-        self._send(self._version)
+
+    def _start_with(self, version: int) -> None:
+        self.start()
+        self._send(version)
 
     def _send(self, version: int) -> None:
         """What is registered, all of it or nothing: no engine is left with a part of it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -47,6 +46,5 @@ class VllmOptions:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """What :meth:`to_json` gave, after a journey as JSON."""
-        listed: dict[str, Any] = json.loads(json.dumps(values))
-        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in listed.items()}
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return cls(**fields)

@@ -39,7 +39,6 @@ _GONE_SECONDS = 10.0
 """How long what was killed may take to be gone: a driver takes its time to free a device."""
 _LOG_LINES = 12
 _POLL_SECONDS = 0.5
-_SILENT = "it was silent"
 
 
 class VllmProcess:
@@ -226,18 +225,14 @@ class VllmProcess:
         try:
             while not connection.poll(_POLL_SECONDS):
                 if time.monotonic() > end:
-                    raise self._death(f"{_SILENT} for {seconds:g} s")
+                    raise self._death(f"it was silent for {seconds:g} s", silent=True)
             message = messages.receive(connection)
         except (EOFError, OSError) as error:
             raise self._death("it closed its end") from error
         self._alive()
         return message
 
-    @staticmethod
-    def _silent(why: str) -> bool:
-        return why.startswith(_SILENT)
-
-    def _death(self, why: str) -> EngineDied:
+    def _death(self, why: str, *, silent: bool = False) -> EngineDied:
         """What happened to the process, for people; it is gone for good."""
         process, self._process = self._process, None
         connection, self._connection = self._connection, None
@@ -246,7 +241,7 @@ class VllmProcess:
         if process is not None:
             # What is silent does not end by itself; what has closed its end may have last words to say.
             with suppress(subprocess.TimeoutExpired):
-                process.wait(0.0 if self._silent(why) else _END_SECONDS)
+                process.wait(0.0 if silent else _END_SECONDS)
                 why = _status(process.returncode)
             _kill_group(process.pid)
             process.wait()
