@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,25 +42,38 @@ def tiny_tokenizer() -> PreTrainedTokenizerBase:
     )
 
 
-@pytest.fixture
-def tiny_model() -> PreTrainedModel:
-    """A two-layer Llama over the tiny tokenizer's vocabulary; always the same weights, fp32, sharp enough to differ."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+@pytest.fixture(scope="session")
+def make_llama() -> Callable[..., PreTrainedModel]:
+    """Two-layer Llamas over the tiny tokenizer's vocabulary; always the same weights, fp32, sharp enough to differ.
 
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.15,
-        bos_token_id=None,
-        eos_token_id=2,
-        pad_token_id=0,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config).eval()
+    Keywords go into the config: vLLM's kernels for CPUs need ``head_dim=32``.
+    """
+
+    def made(**settings: int) -> PreTrainedModel:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        torch.manual_seed(0)
+        usual = {
+            "vocab_size": 259,
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            "initializer_range": 0.15,
+            "bos_token_id": None,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+            "tie_word_embeddings": True,
+        }
+        return LlamaForCausalLM(LlamaConfig(**{**usual, **settings})).eval()
+
+    return made
+
+
+@pytest.fixture
+def tiny_model(make_llama: Callable[..., PreTrainedModel]) -> PreTrainedModel:
+    """The smallest of them."""
+    return make_llama()

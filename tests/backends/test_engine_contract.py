@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.engines.local import LocalEngine
@@ -34,25 +34,10 @@ REPETITION = (8, 4, 16)
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 
 
-def contract_model() -> PreTrainedModel:
-    """Small, sharp, always the same; its output layer is the embedding, as the built-in model's."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=CONTEXT,
-        initializer_range=0.15,
-        bos_token_id=None,
-        eos_token_id=END,
-        pad_token_id=0,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config).eval()
+@pytest.fixture
+def model(make_llama: Callable[..., PreTrainedModel]) -> PreTrainedModel:
+    """Its output layer is the embedding, as the built-in model's."""
+    return make_llama(head_dim=32, max_position_embeddings=CONTEXT)
 
 
 @dataclass
@@ -158,9 +143,9 @@ def moved(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     return other
 
 
-def saying(token: int) -> PreTrainedModel:
-    """A model for which one token is all but certain, whatever came before."""
-    model = contract_model()
+def saying(model: PreTrainedModel, token: int) -> PreTrainedModel:
+    """The model changed into one for which one token is all but certain, whatever came before."""
+    model = copy.deepcopy(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
@@ -174,25 +159,22 @@ def saying(token: int) -> PreTrainedModel:
     return model
 
 
-MODEL = contract_model()
-
-
-def test_logprobs_are_the_models_own(make: Maker) -> None:
-    engine = make(MODEL)
+def test_logprobs_are_the_models_own(make: Maker, model: PreTrainedModel) -> None:
+    engine = make(model)
     requests = [request_for(n, length=3 + n % 5) for n in range(9)]
     completions = by_id(list(engine.generate(requests)))
     assert len(completions) == 9
     for asked in requests:
         segment = completions[asked.id].segment
         assert segment.version == engine.version == make.version
-        assert segment.logprobs == pytest.approx(own_logprobs(MODEL, asked.prompt_tokens, segment.tokens), abs=1e-3)
+        assert segment.logprobs == pytest.approx(own_logprobs(model, asked.prompt_tokens, segment.tokens), abs=1e-3)
 
 
-def test_greedy_is_what_transformers_generates(make: Maker) -> None:
+def test_greedy_is_what_transformers_generates(make: Maker, model: PreTrainedModel) -> None:
     requests = [request_for(n, length=4 + 3 * n, heat=0.0, segment=40, limit=40) for n in range(6)]
-    completions = by_id(list(make(MODEL).generate(requests)))
+    completions = by_id(list(make(model).generate(requests)))
     for asked in requests:
-        out = MODEL.generate(
+        out = model.generate(
             torch.tensor([asked.prompt_tokens]),
             attention_mask=torch.ones(1, len(asked.prompt_tokens)),
             max_new_tokens=40,
@@ -203,15 +185,15 @@ def test_greedy_is_what_transformers_generates(make: Maker) -> None:
         assert list(produced) == out[0, len(asked.prompt_tokens) :][: len(produced)].tolist()
 
 
-def test_logprobs_are_at_temperature_one_over_the_whole_vocabulary(make: Maker) -> None:
+def test_logprobs_are_at_temperature_one_over_the_whole_vocabulary(make: Maker, model: PreTrainedModel) -> None:
     asked = [Request(str(n), (5, 6, 7), (), 12, 12, seed=n, temperature=0.5, top_p=0.8) for n in range(4)]
-    for completion in make(MODEL).generate(asked):
-        expected = own_logprobs(MODEL, (5, 6, 7), completion.segment.tokens)
+    for completion in make(model).generate(asked):
+        expected = own_logprobs(model, (5, 6, 7), completion.segment.tokens)
         assert completion.segment.logprobs == pytest.approx(expected, abs=1e-3)
 
 
-def test_segments_equal_one_piece(make: Maker) -> None:
-    engine = make(MODEL)
+def test_segments_equal_one_piece(make: Maker, model: PreTrainedModel) -> None:
+    engine = make(model)
     whole = by_id(list(engine.generate([request_for(n, heat=0.0) for n in range(4)])))
     for n in range(4):
         tokens: tuple[int, ...] = ()
@@ -225,31 +207,28 @@ def test_segments_equal_one_piece(make: Maker) -> None:
         assert set(stops[:-1]) <= {Stop.CUT}
 
 
-def test_a_seed_gives_a_response_and_siblings_differ(make: Maker) -> None:
-    engine = make(MODEL)
+def test_a_seed_gives_a_response_and_siblings_differ(make: Maker, model: PreTrainedModel) -> None:
+    engine = make(model)
     siblings = [Request(str(n), (5, 6, 7, 8), (), 12, 12, seed=n) for n in range(10)]
     first, second = (by_id(list(engine.generate(siblings))) for _ in range(2))
     assert len({completion.segment.tokens for completion in first.values()}) == 10
     assert {n: c.segment.tokens for n, c in first.items()} == {n: c.segment.tokens for n, c in second.items()}
 
 
-def test_a_continued_response_draws_new_numbers(make: Maker) -> None:
+def test_a_continued_response_draws_new_numbers(make: Maker, model: PreTrainedModel) -> None:
     # With the numbers of its beginning again, a uniform model would say its beginning again.
-    flat = contract_model()
-    with torch.no_grad():
-        flat.model.norm.weight.zero_()
-    engine = make(flat)
+    engine = make(saying_nothing(model))
     (first,) = engine.generate([request_for(1, segment=8, limit=40)])
     (second,) = engine.generate([request_for(1, segment=8, limit=40, earlier=first.segment.tokens)])
     assert first.segment.tokens != second.segment.tokens
 
 
-def test_a_weight_update_leaves_no_stale_cache(make: Maker) -> None:
+def test_a_weight_update_leaves_no_stale_cache(make: Maker, model: PreTrainedModel) -> None:
     # Longer than vLLM's blocks of 128 tokens, so that there is something to be found in its cache.
     asked = request_for(1, length=300, segment=40, limit=200)
-    (first,) = make(MODEL).generate([asked])
+    (first,) = make(model).generate([asked])
     for seed in (1, 2):
-        changed = moved(MODEL, seed)
+        changed = moved(model, seed)
         engine = make(changed)
         continued = request_for(1, length=300, earlier=first.segment.tokens, segment=40, limit=200)
         for again in (asked, continued):
@@ -258,12 +237,12 @@ def test_a_weight_update_leaves_no_stale_cache(make: Maker) -> None:
             context = (*again.prompt_tokens, *again.response_tokens)
             expected = own_logprobs(changed, context, found.segment.tokens)
             assert found.segment.logprobs == pytest.approx(expected, abs=1e-3)
-            old = own_logprobs(MODEL, context, found.segment.tokens)
+            old = own_logprobs(model, context, found.segment.tokens)
             assert max(abs(a - b) for a, b in zip(found.segment.logprobs, old, strict=True)) > 0.05
 
 
-def test_budgets_count_what_was_generated_before(make: Maker) -> None:
-    engine = make(saying_nothing())
+def test_budgets_count_what_was_generated_before(make: Maker, model: PreTrainedModel) -> None:
+    engine = make(saying_nothing(model))
     (cut,) = engine.generate([request_for(2, segment=6, limit=10)])
     assert (len(cut.segment.tokens), cut.segment.stop) == (6, Stop.CUT)
     (rest,) = engine.generate([request_for(2, earlier=cut.segment.tokens, segment=6, limit=10)])
@@ -272,32 +251,32 @@ def test_budgets_count_what_was_generated_before(make: Maker) -> None:
     assert exact.segment.stop is Stop.LIMIT
 
 
-def saying_nothing() -> PreTrainedModel:
-    """Every token is as likely as any other: no end within a few tokens, and no repetition."""
-    model = contract_model()
+def saying_nothing(model: PreTrainedModel) -> PreTrainedModel:
+    """The model changed: every token is as likely as any other: no end within a few tokens, and no repetition."""
+    model = copy.deepcopy(model)
     with torch.no_grad():
         model.model.norm.weight.zero_()
     return model
 
 
-def test_stops_on_end_token_and_on_repetition_while_it_generates(make: Maker) -> None:
-    (ended,) = make(saying(END)).generate([request_for(0)])
+def test_stops_on_end_token_and_on_repetition_while_it_generates(make: Maker, model: PreTrainedModel) -> None:
+    (ended,) = make(saying(model, END)).generate([request_for(0)])
     assert (ended.segment.tokens, ended.segment.stop) == ((END,), Stop.ENDED)
-    engine = make(saying(9))
+    engine = make(saying(model, 9))
     (repeated,) = engine.generate([request_for(0, segment=50, limit=50)])
     assert (repeated.segment.tokens, repeated.segment.stop) == ((9,) * 16, Stop.REPEATED)
     (resumed,) = engine.generate([request_for(0, earlier=(9,) * 10, segment=50, limit=50)])
     assert (len(resumed.segment.tokens), resumed.segment.stop) == (6, Stop.REPEATED)
 
 
-def test_each_of_many_requests_is_answered_once(make: Maker) -> None:
+def test_each_of_many_requests_is_answered_once(make: Maker, model: PreTrainedModel) -> None:
     requests = [request_for(n, length=2 + n % 7, segment=3 + n % 9) for n in range(30)]
-    completions = list(make(MODEL).generate(requests))
+    completions = list(make(model).generate(requests))
     assert sorted(c.request_id for c in completions) == sorted(r.id for r in requests)
 
 
-def test_what_is_broken_off_leaves_no_trace(make: Maker) -> None:
-    engine = make(MODEL)
+def test_what_is_broken_off_leaves_no_trace(make: Maker, model: PreTrainedModel) -> None:
+    engine = make(model)
     requests = [request_for(n, segment=60, limit=60) for n in range(8)]
     whole = by_id(list(engine.generate(requests)))
     for _ in range(2):
@@ -308,8 +287,8 @@ def test_what_is_broken_off_leaves_no_trace(make: Maker) -> None:
     assert {n: c.segment.tokens for n, c in again.items()} == {n: c.segment.tokens for n, c in whole.items()}
 
 
-def test_refuses_what_it_cannot_serve(make: Maker) -> None:
-    engine = make(MODEL)
+def test_refuses_what_it_cannot_serve(make: Maker, model: PreTrainedModel) -> None:
+    engine = make(model)
     with pytest.raises(EngineError, match=f"exceed the model's context of {CONTEXT}"):
         list(engine.generate([request_for(0, limit=800)]))
     with pytest.raises(EngineError, match="nothing left to generate"):
@@ -330,11 +309,13 @@ Change = Callable[[list[tuple[str, torch.Tensor]]], list[tuple[str, torch.Tensor
         pytest.param(lambda weights: [(weights[0][0], torch.zeros(3, 3)), *weights[1:]], id="other-shape"),
     ],
 )
-def test_refuses_weights_of_another_model_and_takes_the_right_ones_after_it(make: Maker, change: Change) -> None:
-    engine = make(MODEL)
+def test_refuses_weights_of_another_model_and_takes_the_right_ones_after_it(
+    make: Maker, model: PreTrainedModel, change: Change
+) -> None:
+    engine = make(model)
     with pytest.raises(ModelError):
-        engine.load_weights(change(list(weights_of(MODEL))), version=make.version + 1)
-    engine = make(MODEL)
+        engine.load_weights(change(list(weights_of(model))), version=make.version + 1)
+    engine = make(model)
     (completion,) = engine.generate([request_for(3)])
-    expected = own_logprobs(MODEL, request_for(3).prompt_tokens, completion.segment.tokens)
+    expected = own_logprobs(model, request_for(3).prompt_tokens, completion.segment.tokens)
     assert completion.segment.logprobs == pytest.approx(expected, abs=1e-3)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from perilune.backends.engines.vllm.engine import VllmEngine
 from perilune.backends.engines.vllm.options import VllmOptions
@@ -44,22 +44,8 @@ Build = Callable[[AfterRollout], tuple[TorchTrainer, HybridWorkers, VllmProcess]
 
 
 @pytest.fixture
-def build(tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Build:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=256,
-        initializer_range=0.15,
-        eos_token_id=2,
-        tie_word_embeddings=True,
-    )
-    model = LlamaForCausalLM(config).eval()
+def build(make_llama: Callable[..., PreTrainedModel], tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Build:
+    model = make_llama(head_dim=32, max_position_embeddings=256)
     model.save_pretrained(tmp_path / "model")
 
     def made(after: AfterRollout) -> tuple[TorchTrainer, HybridWorkers, VllmProcess]:

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from perilune.backends.serving import serve_command
 from perilune.errors import BackendUnavailable, ModelError
@@ -22,20 +23,12 @@ HAS_VLLM = importlib.util.find_spec("vllm") is not None
 START_SECONDS = 240
 
 
-def saved(folder: Path, tokenizer: PreTrainedTokenizerBase) -> Path:
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=256,
-        eos_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+@pytest.fixture
+def saved(make_llama: Callable[..., PreTrainedModel], tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Path:
+    """A model's folder as a run leaves it; with heads of 32, which vLLM's kernels for CPUs know."""
+    folder = tmp_path / "models" / "final"
+    make_llama(head_dim=32, max_position_embeddings=256).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -48,14 +41,11 @@ def python_with_vllm(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_it_is_vllms_own_server_on_the_models_folder(
-    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase, python_with_vllm: str
-) -> None:
-    folder = saved(tmp_path / "models" / "final", tiny_tokenizer)
-    server = [python_with_vllm, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-    command = serve_command(str(folder), ["--port", "9000"], python_with_vllm)
+def test_it_is_vllms_own_server_on_the_models_folder(saved: Path, python_with_vllm: str) -> None:
+    server = [python_with_vllm, "-m", "vllm.entrypoints.openai.api_server", "--model", str(saved)]
+    command = serve_command(str(saved), ["--port", "9000"], python_with_vllm)
     assert command == [*server, "--served-model-name", "final", "--port", "9000"]
-    named = serve_command(str(folder), ["--served-model-name", "mine"], python_with_vllm)
+    named = serve_command(str(saved), ["--served-model-name", "mine"], python_with_vllm)
     assert named == [*server, "--served-model-name", "mine"]
 
 
@@ -78,13 +68,12 @@ def test_without_vllm_it_is_said_how_to_get_it() -> None:
 @pytest.mark.vllm
 @pytest.mark.skipif(not HAS_VLLM, reason="needs vLLM: make test-vllm")
 @pytest.mark.timeout(START_SECONDS + 60)
-def test_what_we_save_is_served_as_it_is(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> None:
-    folder = saved(tmp_path / "final", tiny_tokenizer)
+def test_what_we_save_is_served_as_it_is(saved: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--enforce-eager", "--kv-cache-memory-bytes", "100000000"]
-    command = [sys.executable, "-m", "perilune.cli", "serve", str(folder), "--", *arguments]
+    command = [sys.executable, "-m", "perilune.cli", "serve", str(saved), "--", *arguments]
     environment = {**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
     log = tmp_path / "log"
     with log.open("wb") as out:

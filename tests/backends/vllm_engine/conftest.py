@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from perilune.backends.engines.vllm.options import VllmOptions
 
-LONGEST = 512
-
 
 @pytest.fixture
-def served_model() -> PreTrainedModel:
-    """Heads of 32: vLLM's kernels for CPUs know none smaller; over the tiny tokenizer's vocabulary."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=LONGEST,
-        initializer_range=0.15,
-        bos_token_id=None,
-        eos_token_id=2,
-        pad_token_id=0,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config).eval()
+def served_model(make_llama: Callable[..., PreTrainedModel]) -> PreTrainedModel:
+    """The tiny model with heads of 32: vLLM's kernels for CPUs know none smaller."""
+    return make_llama(head_dim=32)
 
 
 @pytest.fixture

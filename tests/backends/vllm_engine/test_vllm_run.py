@@ -119,3 +119,10 @@ def test_killed_in_its_rollouts_a_run_ends_with_every_token(recipe: Recipe, monk
 
     iterations = [event for event in read_metrics(folder) if event["event"] == "iteration"]
     assert len(iterations) == 4
+    for event in iterations:
+        # An iteration in which no group became complete trains nothing, so it compares nothing.
+        assert (event.get("mismatch_max") or 0.0) < 1e-3
+        assert {"seconds_offload", "seconds_engine_start", "seconds_transfer", "seconds_engine_stop"} <= event.keys()
+        assert event["memory_gb_rollout"] > event["memory_gb_onload"] > 0
+    assert any(event.get("mismatch_max") is not None for event in iterations)
+    assert any(event.get("versions_2") or event.get("versions_3_or_more") for event in iterations)
