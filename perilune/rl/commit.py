@@ -2,7 +2,7 @@
 
     checkpoint written aside, synced, renamed      killed before this: the buffer names the one before
     one transaction of the buffer                  groups closed, lines told, progress, the checkpoint's name
-    older checkpoints removed                      killed before this: the next commit removes them
+    older checkpoints removed                      killed before this: the next start removes them
 
 What an iteration has drawn, generated and graded before its commit stays in the buffer and is not done again.
 """
@@ -76,6 +76,8 @@ class Ledger:
     def newest(self, warn: Callable[[str], None]) -> Path | None:
         """The newest checkpoint that is whole; the run goes back to it if later ones are not. None before the first.
 
+        What a kill left between a commit and the removal of older checkpoints is removed now.
+
         Args:
             warn: is told of each that is damaged.
 
@@ -90,6 +92,8 @@ class Ledger:
                 if place < len(names) - 1:
                     self._rewind(names[: place + 1], read_progress(path))
                     warn(f"the run goes back to the checkpoint {path}; what came after it is done again")
+                else:
+                    prune_checkpoints(self.checkpoints, names)
                 return path
             warn(f"the checkpoint {path} is damaged: {'; '.join(faults)}")
         if names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from perilune.errors import RunFolderError, TrainerError
+from perilune.rl import commit
 from perilune.rl.loop import Iteration, Parts, iterate, minibatches
 from perilune.training_config import RLConfig
 from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
@@ -289,6 +290,23 @@ def test_each_iteration_commits_a_checkpoint_and_keeps_the_one_before(lab: Lab, 
     for (name, mine), (_, theirs) in zip(loaded.weights(), parts.trainer.weights(), strict=True):
         assert torch.equal(mine, theirs), name
     assert list(iterate(parts, changed(short_config, iterations=4))) == []
+    assert lab.warnings == []
+
+
+def test_a_kill_between_the_commit_and_the_pruning_leaves_no_old_checkpoint(
+    lab: Lab, short_config: RLConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(folder: Path, keep: Collection[str]) -> None:
+        if "iteration-00003" in keep:
+            raise Stopped
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(commit, "prune_checkpoints", kill)
+        run(lab.parts(), changed(short_config, iterations=3))
+    assert len(list((lab.folder / "checkpoints").iterdir())) == 3
+    assert lab.parts().ledger.progress.iteration == 3
+    names = {path.name for path in (lab.folder / "checkpoints").iterdir()}
+    assert names == {"iteration-00002", "iteration-00003"}
     assert lab.warnings == []
 
 
