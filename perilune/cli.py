@@ -86,11 +86,10 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _long2short(options: argparse.Namespace) -> int:
-    """Long2short alone, with the short model's SFT where the recipe has it; the recipe names the long model."""
-    from perilune.config import APART
-
+    """Long2short alone; the recipe names the long model, and the short one or the SFT that makes it."""
     recipe = _recipe(options)
-    stages = tuple(stage for stage in APART if stage in {*recipe.stages, "long2short"})
+    makes_short = "short_sft" in recipe.stages and recipe.long2short.short_model is None
+    stages = (*(("short_sft",) if makes_short else ()), "long2short")
     evaluation = recipe.evaluation.model_copy(update={"base": False})
     return _pipeline(options, recipe.model_copy(update={"stages": stages, "evaluation": evaluation}))
 

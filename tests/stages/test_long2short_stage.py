@@ -120,28 +120,33 @@ def test_a_named_candidate_may_be_a_method(recipe: Recipe) -> None:
     assert {row["name"]: row["from"] for row in found["models"]}["rl"] == "shortest"
 
 
-@pytest.mark.parametrize("most", [2, 7, 12, 16, 20, 35, 48, 52, 56, 61, 80, 88])
-def test_killed_and_resumed_it_ends_as_if_it_had_not_been(recipe: Recipe, most: int) -> None:
+def test_killed_and_resumed_it_ends_as_if_it_had_not_been(recipe: Recipe) -> None:
     small = changed(recipe, methods=("rl", "shortest", "merge+dpo"))
     whole = small.model_copy(update={"name": "whole"})
     total = len(run(whole).engine.given)
-    first = Speaker(most=most)
-    with pytest.raises(KeyboardInterrupt):
-        run(small, first)
-    second = run(small, resume=True).engine
-    # What was in flight when it was killed is lost; nothing else is asked again.
-    assert len(first.given) + len(second.given) <= total + 1
-    outcomes = [results(small), results(whole)]
-    for outcome in outcomes:
-        outcome.pop("name")
-        for row in outcome["models"]:
-            row.pop("seconds")
-            row.pop("folder")
-        outcome["start"].pop("folders")
-    assert outcomes[0] == outcomes[1]
-    for name in ("rl", "shortest", "merge", "merge+dpo"):
-        pair = [r.run_folder / "long2short" / "models" / name / "model.safetensors" for r in (small, whole)]
-        assert pair[0].read_bytes() == pair[1].read_bytes()
+    for most in (2, 7, 12, 16, 20, 35, 48, 52, 56, 61, 80, 88):
+        killed = small.model_copy(update={"name": f"killed-{most}"})
+        first = Speaker(most=most)
+        with pytest.raises(KeyboardInterrupt):
+            run(killed, first)
+        second = run(killed, resume=True).engine
+        # What was in flight when it was killed is lost; nothing else is asked again.
+        assert len(first.given) + len(second.given) <= total + 1
+        assert outcome_of(killed) == outcome_of(whole), most
+        for name in ("rl", "shortest", "merge", "merge+dpo"):
+            pair = [r.run_folder / "long2short" / "models" / name / "model.safetensors" for r in (killed, whole)]
+            assert pair[0].read_bytes() == pair[1].read_bytes(), (most, name)
+
+
+def outcome_of(recipe: Recipe) -> dict[str, Any]:
+    """The results, without names, places and seconds."""
+    outcome = results(recipe)
+    outcome.pop("name")
+    for row in outcome["models"]:
+        row.pop("seconds")
+        row.pop("folder")
+    outcome["start"].pop("folders")
+    return outcome
 
 
 def test_saved_models_are_enough(recipe: Recipe, tiny_model: PreTrainedModel, tmp_path: Path) -> None:
@@ -215,3 +220,12 @@ def test_the_command(recipe: Recipe, tiny_recipe: Path, capsys: pytest.CaptureFi
     assert [row["name"] for row in results(recipe)["models"]] == ["long", "short", "merge"]
     # The recipe's model itself was the long one.
     assert results(recipe)["models"][0]["folder"] == recipe.model.name
+
+
+def test_the_command_makes_no_short_model_where_one_is_named(recipe: Recipe, tiny_recipe: Path) -> None:
+    settings = [*SETTINGS, "long2short.methods=['merge']", f"long2short.short_model={recipe.model.name}"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    assert main(["long2short", str(tiny_recipe), *arguments, "--quiet"]) == 0
+    assert not (recipe.run_folder / "models" / "short").exists()
+    assert not (recipe.run_folder / "short_sft").exists()
+    assert [row["name"] for row in results(recipe)["models"]] == ["long", "short", "merge"]
