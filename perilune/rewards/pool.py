@@ -30,6 +30,8 @@ from perilune.rewards.workers import WorkerProcess
 from perilune.types import Grade, GradeRequest, Verdict
 
 _START_ATTEMPTS = 3
+_START_PAUSES = (0.2, 1.0)
+"""Seconds before each further try where the system starts no process: what it lacks at one moment it may have soon."""
 _MARGIN_SECONDS = 10.0
 
 
@@ -203,14 +205,18 @@ class GradingPool:
             for worker in self._workers:
                 worker.end()
 
-    def _new_worker(self, number: int) -> WorkerProcess:
+    def _new_worker(self, number: int, pauses: tuple[float, ...] = _START_PAUSES) -> WorkerProcess:
         try:
             return WorkerProcess(number, self._config, self._start_seconds)
         except OSError as error:
-            raise _CannotStart(
-                f"cannot work: no grading process can be started ({error}); free memory or processes, or lower "
-                "rewards.workers, then resume the run"
-            ) from error
+            if not pauses:
+                raise _CannotStart(
+                    f"cannot work: no grading process can be started ({error}); free memory or processes, or lower "
+                    "rewards.workers, then resume the run"
+                ) from error
+            self._on_event(f"grading worker {number} could not be started ({error}); tried again in {pauses[0]:g} s")
+        time.sleep(pauses[0])
+        return self._new_worker(number, pauses[1:])
 
     def _wait(self) -> set[int]:
         """Wait for the caller, a worker's message, room for a message to a worker, or the next deadline."""

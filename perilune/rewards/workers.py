@@ -54,6 +54,8 @@ class WorkerProcess:
                 self._process = subprocess.Popen(
                     [sys.executable, "-c", _BOOT, *arguments],
                     pass_fds=[theirs.fileno()],
+                    # A copy: another thread's setenv moves the process's own, which the new one would be reading.
+                    env=dict(os.environ),
                     stdin=subprocess.DEVNULL,
                     stdout=2,
                     start_new_session=True,

@@ -329,6 +329,21 @@ def test_a_pool_that_can_start_no_process_says_so(monkeypatch):
         pool.drain()
 
 
+def test_a_process_that_cannot_be_started_at_one_moment_is_started_at_the_next(monkeypatch):
+    told: list[str] = []
+
+    def mended(event: str) -> None:
+        told.append(event)
+        monkeypatch.undo()
+
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with GradingPool(RewardsConfig(workers=1), on_event=mended) as pool:
+        pool.submit(request("x"))
+        assert dict(pool.drain())["x"].verdict is Verdict.RIGHT
+    (event,) = told
+    assert event.startswith("grading worker 0 could not be started (") and event.endswith("tried again in 0.2 s")
+
+
 def test_good_items_survive_bad_neighbours(own_rewards):
     bad = ["own_rewards:hang", "own_rewards:exit", "own_rewards:fail"]
     with GradingPool(RewardsConfig(workers=2, timeout_seconds=0.5, retries=1)) as pool:
