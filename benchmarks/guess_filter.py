@@ -15,11 +15,11 @@ from pathlib import Path
 from random import Random
 
 from perilune.build import build_components
-from perilune.config import Recipe
 from perilune.curation.asking import Ask, Asker, Settings
 from perilune.curation.guessing import find_guessed, guess_prompt, stated_guess
 from perilune.curation.sample_cache import SampleCache
 from perilune.data.arithmetic import random_sum, tell
+from perilune.recipe.recipe import Recipe
 from perilune.rewards.pool import GradingPool
 from perilune.types import Message, Problem
 

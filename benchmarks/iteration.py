@@ -30,13 +30,13 @@ from transformers import PrinterCallback, TrainerCallback
 from perilune.backends.devices import available_cores, pick_dtype
 from perilune.backends.models import load_model, load_tokenizer
 from perilune.build import build_components
-from perilune.config import Recipe, parse_recipe
 from perilune.data.problems import load_problems
+from perilune.recipe.recipe import Recipe, parse_recipe
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import build_reward
-from perilune.rl.commit import Ledger
 from perilune.rl.loop import Parts, iterate
 from perilune.rl.sampler import ProblemSampler
+from perilune.run.commit import Ledger
 from perilune.types import Problem, Stop
 
 MODEL = "smollm2-135m-instruct"

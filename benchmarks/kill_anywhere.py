@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_kill_anywhere import CYCLE, differences, finished, kill_and_go_on, started  # noqa: E402
 
-from perilune.config import load_recipe  # noqa: E402
+from perilune.recipe.recipe import load_recipe  # noqa: E402
 
 PLAN = (
     *("setup", "evaluate", "after evaluate", "sft", "sft", "after sft", "evaluate"),

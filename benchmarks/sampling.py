@@ -21,9 +21,9 @@ from pathlib import Path
 from statistics import NormalDist, fmean, variance
 from typing import Any
 
-from perilune.evaluation.axes import Format, number, percent
-from perilune.evaluation.charts import CHART_CSS, HEIGHT, WIDTH, Series, line_chart
-from perilune.evaluation.run_data import RunData, read_run
+from perilune.report.axes import Format, number, percent
+from perilune.report.charts import CHART_CSS, HEIGHT, WIDTH, Series, line_chart
+from perilune.report.run_data import RunData, read_run
 
 ROOT = Path(__file__).parents[1]
 BANDS = ("rl.sampling.medium_difficulty=2.0", "rl.sampling.hard_difficulty=3.0")

@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 from perilune.build import build_components
-from perilune.config import load_recipe
 from perilune.data.problems import load_problems
+from perilune.recipe.recipe import load_recipe
 from perilune.rewards.pool import GradingPool
-from perilune.rl.commit import Ledger
 from perilune.rl.loop import Parts, iterate
 from perilune.rl.sampler import ProblemSampler
+from perilune.run.commit import Ledger
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
 

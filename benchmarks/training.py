@@ -31,9 +31,8 @@ from perilune.backends.models import load_model, load_tokenizer
 from perilune.backends.trainers.packing import Pack, pack
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.trainers.tree_attention import Tree
-from perilune.config import TrainerConfig
+from perilune.recipe.training import RLConfig, TrainerConfig
 from perilune.rl.loop import minibatches
-from perilune.training_config import RLConfig
 from perilune.types import Objective, Sample
 
 MODEL = "smollm2-135m-instruct"

@@ -24,13 +24,13 @@ from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.weights.checkpoint_engine import CheckpointEngineTransfer
 from perilune.backends.weights.shared_memory import SharedBlock
 from perilune.backends.weights.transfer import InProcessTransfer, SharedMemoryTransfer, WeightTransfer
-from perilune.config import Recipe
 from perilune.data.chat import render_demonstration, render_prompt
-from perilune.engine_config import EngineConfig
 from perilune.errors import BackendUnavailable, RecipeError
 from perilune.protocols import Workers
+from perilune.recipe.engine import EngineConfig
+from perilune.recipe.recipe import Recipe
+from perilune.run.watchdog import Watchdog
 from perilune.stages.components import Components
-from perilune.stages.watchdog import Watchdog
 
 
 def build_components(recipe: Recipe) -> Components:

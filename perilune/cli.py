@@ -17,7 +17,7 @@ from perilune import __version__
 from perilune.errors import PeriluneError
 
 if TYPE_CHECKING:
-    from perilune.config import Recipe
+    from perilune.recipe.recipe import Recipe
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except Exception as error:
-        from perilune.stages.interruptions import told
+        from perilune.run.interruptions import told
 
         message = told(error)
         if message is None:
@@ -109,7 +109,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from perilune.stages.run_folder import stored_recipe
+    from perilune.run.folder import stored_recipe
 
     options.resume, options.overwrite = True, False
     return _pipeline(options, stored_recipe(options.run, options.set))
@@ -117,7 +117,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
     options.run_folder = recipe.run_folder
-    from perilune.stages.interruptions import stopping_on_signals
+    from perilune.run.interruptions import stopping_on_signals
 
     with stopping_on_signals():
         from perilune.backends.merging import merge_models
@@ -137,12 +137,12 @@ def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
 
 def _merge(options: argparse.Namespace) -> int:
     from perilune.errors import ModelError
-    from perilune.stages.interruptions import stopping_on_signals
+    from perilune.run.interruptions import stopping_on_signals
 
     with stopping_on_signals():
         from perilune.backends.mergekit_rules import NEEDS_BASE
         from perilune.backends.merging import MergePlan, write_merge
-        from perilune.evaluation.progress import Display
+        from perilune.report.terminal import Display
 
         if options.density is not None and options.method not in NEEDS_BASE:
             raise ModelError(f"{options.method} takes no density; {', '.join(NEEDS_BASE)} do")
@@ -157,7 +157,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from perilune.evaluation.report import write_report
+    from perilune.report.run_page import write_report
 
     sys.stdout.write(f"{write_report(options.run)}\n")
     return 0
@@ -178,7 +178,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     if options.run is not None:
-        from perilune.stages.checkup import examine_run, show_run
+        from perilune.run.checkup import examine_run, show_run
 
         return show_run(examine_run(options.run), options.run, Console())
     from perilune.doctor import examine, show
@@ -189,7 +189,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _show_recipe(options: argparse.Namespace) -> int:
-    from perilune.config import describe_fields, recipe_toml
+    from perilune.recipe.recipe import describe_fields, recipe_toml
 
     if options.recipe is not None:
         sys.stdout.write(recipe_toml(_recipe(options)))
@@ -247,7 +247,7 @@ def _sandbox_cases(options: argparse.Namespace) -> int:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    from perilune.config import load_recipe
+    from perilune.recipe.recipe import load_recipe
 
     return load_recipe(options.recipe, options.set)
 

@@ -21,7 +21,7 @@ import perilune.stages.pipeline  # noqa: F401
 from perilune.backends.engines.local import LocalEngine
 from perilune.cli import main
 from perilune.rewards.pool import GradingPool
-from perilune.rl.timing import Clock
+from perilune.run.timing import Clock
 from perilune.types import Completion, Request
 
 

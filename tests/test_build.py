@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from perilune.build import check_engine
-from perilune.engine_config import EngineConfig
 from perilune.errors import BackendUnavailable, RecipeError
+from perilune.recipe.engine import EngineConfig
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

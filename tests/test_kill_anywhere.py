@@ -21,7 +21,7 @@ import pytest
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from perilune.algorithm.streams import trajectory_seed
-from perilune.config import Recipe, recipe_toml
+from perilune.recipe.recipe import Recipe, recipe_toml
 
 REWARD = """
 import time

@@ -23,8 +23,8 @@ import psutil
 import torch
 
 from perilune.backends.engines.vllm.engine import VllmEngine
-from perilune.engine_config import AfterRollout
 from perilune.protocols import Engine, Trainer
+from perilune.recipe.engine import AfterRollout
 from perilune.types import Phase
 
 _PhaseName = Literal["offload", "start", "transfer", "rollout", "stop", "onload"]

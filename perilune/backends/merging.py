@@ -21,8 +21,8 @@ from perilune.backends.mergekit_rules import NEEDS_BASE, Rule, mergekit_rule
 from perilune.backends.stored_models import CARD, COPIED, StoredModel, check_alike, stored_model
 from perilune.backends.weight_files import FLOATS, INDEX, SINGLE, OpenFiles, StoredTensor, WeightFile
 from perilune.errors import ModelError
-from perilune.folders import write_folder
-from perilune.long2short_config import MergeConfig, MergeMethod
+from perilune.recipe.long2short import MergeConfig, MergeMethod
+from perilune.run.folders import write_folder
 
 _PIECE = 1 << 20
 """Bytes of each model that are in memory at once; a multiple of every type's size."""

@@ -8,7 +8,7 @@ from random import Random
 
 from perilune.algorithm.curation import quota_sizes, temperature_sizes
 from perilune.curation.fates import Dropped, Reason
-from perilune.curation_config import TagsConfig
+from perilune.recipe.curation import TagsConfig
 from perilune.types import Problem
 
 

@@ -15,8 +15,8 @@ from perilune.curation.equations import false_equations
 from perilune.curation.spread import by_rarest_behaviour
 from perilune.curation.warmup_prompts import WarmupPrompts
 from perilune.curation.warmup_set import RejectedResponse, Rejection, WarmupResponse, WarmupSet
-from perilune.curation_config import WarmupConfig
 from perilune.data.generators import AnswerForm
+from perilune.recipe.curation import WarmupConfig
 from perilune.types import Stop, Verdict
 
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from perilune.curation.fates import Dropped, Reason
 from perilune.curation.words import normalised, numbers, operators, tokens, without_lead_in
-from perilune.curation_config import ContaminationConfig
+from perilune.recipe.curation import ContaminationConfig
 from perilune.types import Problem
 
 _SHORTEST_GRAM = 3

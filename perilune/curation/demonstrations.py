@@ -13,10 +13,10 @@ from perilune.curation.behaviours import behaviours
 from perilune.curation.choosing import choose
 from perilune.curation.warmup_prompts import WarmupPrompts
 from perilune.curation.warmup_set import WarmupResponse, WarmupSet
-from perilune.curation_config import WarmupConfig, WarmupVariant
 from perilune.data.generators import AnswerForm
 from perilune.errors import EngineError
 from perilune.protocols import Engine
+from perilune.recipe.curation import WarmupConfig, WarmupVariant
 from perilune.types import Grade, GradeRequest, Problem, Request, Segment, Stop
 
 if TYPE_CHECKING:

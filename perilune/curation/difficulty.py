@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from perilune.algorithm.curation import Band, band_of
 from perilune.curation.asking import Answer, Ask, pass_rate, rights
 from perilune.curation.fates import Dropped, Reason
-from perilune.curation_config import DifficultyConfig
+from perilune.recipe.curation import DifficultyConfig
 from perilune.types import Problem
 
 

@@ -12,7 +12,7 @@ from datasketch import MinHash, MinHashLSH
 from perilune.curation.fates import Dropped, Reason
 from perilune.curation.similarity import ngrams, similarity, sketch
 from perilune.curation.words import normalised, numbers, operators, rational, without_lead_in
-from perilune.curation_config import DuplicatesConfig
+from perilune.recipe.curation import DuplicatesConfig
 from perilune.types import Problem
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from perilune.curation.behaviours import Behaviour
 from perilune.curation.warmup_set import RejectedResponse, Rejection, WarmupResponse, WarmupSet
-from perilune.evaluation.jsonl import json_line, replace_lines
+from perilune.run.jsonl import json_line, replace_lines
 from perilune.types import Verdict
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from perilune.curation.behaviours import Behaviour
-from perilune.curation_config import WarmupVariant
 from perilune.data.generators import AnswerForm, stated
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
-from perilune.problem_config import SourceConfig
+from perilune.recipe.curation import WarmupVariant
+from perilune.recipe.problems import SourceConfig
 from perilune.types import Message, Problem
 
 BUILTIN_EXAMPLES = Path(__file__).with_name("examples.jsonl")

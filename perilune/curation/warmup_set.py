@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from perilune.curation.behaviours import Behaviour
-from perilune.curation_config import WarmupVariant
+from perilune.recipe.curation import WarmupVariant
 from perilune.types import Demonstration, Grade, Problem, Stop
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from perilune.data.problems import content_id, messages_of
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
-from perilune.problem_config import SourceConfig
+from perilune.recipe.problems import SourceConfig
 from perilune.types import Message, Preference, Problem
 
 

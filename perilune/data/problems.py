@@ -16,7 +16,7 @@ from typing import Any
 from perilune.data.generators import AnswerForm, Split, Style, generate
 from perilune.data.records import Record, read_records
 from perilune.errors import BackendUnavailable, ProblemsError
-from perilune.problem_config import FieldMapping, GeneratorConfig, SourceConfig
+from perilune.recipe.problems import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.sandbox.tasks import FunctionTask, read_task, task_json
 from perilune.types import Demonstration, Message, Problem
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from perilune.errors import BackendUnavailable, ProblemsError
-from perilune.problem_config import SourceConfig
+from perilune.recipe.problems import SourceConfig
 
 Record = tuple[str, Mapping[str, Any]]
 """(where, fields)"""

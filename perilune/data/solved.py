@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
-from perilune.problem_config import SourceConfig
+from perilune.recipe.problems import SourceConfig
 from perilune.sandbox.cases import SolvedProblem
 
 _PROBLEM = TypeAdapter(SolvedProblem)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from perilune.evaluation.jsonl import plain
+from perilune.run.jsonl import plain
 from perilune.types import Problem, ScoredResponse, Stop, Verdict
 
 Interval = tuple[float, float]

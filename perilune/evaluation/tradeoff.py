@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from perilune.evaluation.jsonl import plain
 from perilune.evaluation.scoring import Interval, summarize
+from perilune.run.jsonl import plain
 from perilune.types import ScoredResponse, Verdict
 
 Decoding = Literal["greedy", "sampled"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol
 
-from perilune.config import CodeRewardConfig
+from perilune.recipe.rewards import CodeRewardConfig
 from perilune.sandbox.client import RemoteJudge
 from perilune.sandbox.extraction import extract_program
 from perilune.sandbox.judge import Judge, JudgeSettings

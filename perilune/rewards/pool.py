@@ -21,8 +21,8 @@ from multiprocessing.connection import Pipe
 from types import TracebackType
 from typing import Self
 
-from perilune.config import RewardsConfig
 from perilune.errors import RewardError
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.channel import GarbledMessage
 from perilune.rewards.messages import READY, STARTED, decode_grade
 from perilune.rewards.router import check_reward_name

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Collection
 from typing import cast
 
-from perilune.config import RewardsConfig
 from perilune.errors import RewardError
 from perilune.protocols import Reward
+from perilune.recipe.rewards import RewardsConfig
 
 _USERS_OWN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from perilune.config import RewardsConfig
 from perilune.protocols import Reward
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.messages import READY, STARTED, decode_task, encode_grade
 from perilune.rewards.router import build_reward
 from perilune.types import Grade, GradeRequest, Verdict

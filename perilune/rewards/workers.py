@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from perilune.config import RewardsConfig
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.channel import Channel
 from perilune.rewards.messages import encode_task
 from perilune.types import GradeRequest

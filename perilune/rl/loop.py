@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from perilune.protocols import Trainer, Workers
+from perilune.recipe.training import RLConfig
 from perilune.rewards.pool import GradingPool
-from perilune.rl.buffer import Tally
-from perilune.rl.checkpoint import Progress
-from perilune.rl.commit import Ledger
 from perilune.rl.rollout import Decode, OnProgress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import Draw, ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
-from perilune.rl.skipped import saving_skipped
-from perilune.rl.timing import Clock
-from perilune.training_config import RLConfig
+from perilune.run.buffer import Tally
+from perilune.run.checkpoint import Progress
+from perilune.run.commit import Ledger
+from perilune.run.skipped import saving_skipped
+from perilune.run.timing import Clock
 from perilune.types import Group, Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from perilune.algorithm.streams import trajectory_seed
 from perilune.protocols import Engine
+from perilune.recipe.training import RLConfig
 from perilune.rewards.pool import GradingPool
-from perilune.rl.buffer import ReplayBuffer
-from perilune.training_config import RLConfig
+from perilune.run.buffer import ReplayBuffer
 from perilune.types import Grade, GradeRequest, Group, Problem, Request, Trajectory, Verdict
 
 Render = Callable[[Problem], tuple[int, ...]]

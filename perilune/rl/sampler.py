@@ -24,7 +24,7 @@ from perilune.algorithm.sampling import (
     updated_success,
 )
 from perilune.errors import ProblemsError
-from perilune.training_config import SamplingConfig
+from perilune.recipe.training import SamplingConfig
 from perilune.types import Problem
 
 

@@ -14,7 +14,7 @@ from perilune.algorithm.advantage import (
     length_rewards,
     rest_advantages,
 )
-from perilune.training_config import RLConfig
+from perilune.recipe.training import RLConfig
 from perilune.types import Group, Sample, Stop, Trajectory, Verdict
 
 

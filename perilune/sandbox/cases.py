@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
-from perilune.config import CasesConfig
+from perilune.recipe.cases import CasesConfig
 from perilune.sandbox.checkers import difference
 from perilune.sandbox.consensus import vote
 from perilune.sandbox.cyaron import generator_program

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from perilune.config import CasesConfig
+from perilune.recipe.cases import CasesConfig
 
 Same = Callable[[bytes, bytes], bool]
 """Whether two outputs count as equal: what the problem's checker says of (expected, actual)."""

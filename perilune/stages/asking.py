@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from perilune.config import Recipe
 from perilune.curation.asking import Asker, rewards_key
 from perilune.curation.sample_cache import SampleCache, cache_key, model_digest
 from perilune.protocols import Engine
+from perilune.recipe.recipe import Recipe
 from perilune.rewards.pool import GradingPool
 from perilune.stages.components import Components
 

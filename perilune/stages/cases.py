@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from perilune.algorithm.streams import trajectory_seed
-from perilune.config import Recipe
 from perilune.data.solved import load_solved
-from perilune.evaluation.progress import Display
+from perilune.recipe.recipe import Recipe
+from perilune.report.terminal import Display
 from perilune.sandbox.cases import CaseMaker, Hurdle, Made, SolvedProblem, funnel
 from perilune.sandbox.cyaron import GENERATOR, generator_language, generator_prompt
 from perilune.sandbox.extraction import extract_program

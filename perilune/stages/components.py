@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from perilune.config import Recipe
-from perilune.long2short_config import MergeConfig
 from perilune.protocols import Trainer, Workers
-from perilune.stages.watchdog import Watchdog
+from perilune.recipe.long2short import MergeConfig
+from perilune.recipe.recipe import Recipe
+from perilune.run.watchdog import Watchdog
 from perilune.types import Demonstration, Problem
 
 

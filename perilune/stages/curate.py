@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from perilune.config import Recipe
 from perilune.curation.asking import Ask, Asker, Settings, Spent, rights
 from perilune.curation.balance import find_over_quota
 from perilune.curation.contamination import find_contaminated
@@ -35,10 +34,11 @@ from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.data.problems import dressed, load_pile
 from perilune.errors import ProblemsError
-from perilune.evaluation.curation_data import COUNTS, DROPPED, FOLDER, PROBLEMS, read_curation
-from perilune.evaluation.curation_report import write_curation_report
-from perilune.evaluation.curation_text import funnel_lines
 from perilune.protocols import Engine
+from perilune.recipe.recipe import Recipe
+from perilune.report.curation_data import COUNTS, DROPPED, FOLDER, PROBLEMS, read_curation
+from perilune.report.curation_page import write_curation_report
+from perilune.report.curation_text import funnel_lines
 from perilune.stages.asking import asker_for, model_key
 from perilune.stages.curation_files import read_curated, step_counts, write_counts, write_dropped, write_problems
 from perilune.stages.curation_state import CurationState, curation_counts

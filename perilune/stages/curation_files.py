@@ -10,8 +10,8 @@ from typing import Any
 
 from perilune.curation.fates import Dropped, StepReport
 from perilune.errors import RunFolderError
-from perilune.evaluation.curation_data import PROBLEMS
-from perilune.evaluation.jsonl import json_line, read_objects, replace_lines
+from perilune.report.curation_data import PROBLEMS
+from perilune.run.jsonl import json_line, read_objects, replace_lines
 from perilune.types import Message, Problem
 
 
@@ -56,7 +56,7 @@ def write_dropped(
 
 
 def write_counts(path: Path, counts: Mapping[str, Any]) -> None:
-    """Write curation.json: see :mod:`perilune.evaluation.curation_data`."""
+    """Write curation.json: see :mod:`perilune.report.curation_data`."""
     replace_lines(path, [json.dumps(counts, indent=2, ensure_ascii=False) + "\n"])
 
 

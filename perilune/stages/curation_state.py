@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perilune.algorithm.curation import Band
-from perilune.config import Recipe
 from perilune.curation.difficulty import Measured
 from perilune.curation.fates import Dropped, StepReport
 from perilune.curation.tagging import Tagged
+from perilune.recipe.recipe import Recipe
 from perilune.stages.curation_files import step_counts
 from perilune.types import Problem
 
@@ -57,7 +57,7 @@ class CurationState:
 
 
 def curation_counts(state: CurationState, recipe: Recipe, *, finished: bool) -> dict[str, Any]:
-    """What curation.json says: see :mod:`perilune.evaluation.curation_data`."""
+    """What curation.json says: see :mod:`perilune.report.curation_data`."""
     attempts = recipe.curation.guess.attempts
     left = {problem.id for problem in state.problems}
     return {

@@ -10,7 +10,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from perilune.config import ModelConfig, Recipe
 from perilune.curation.demonstrations import build_demonstrations
 from perilune.curation.spread import evenly
 from perilune.curation.warmup_files import summarize_warmup, write_messages, write_rejected, write_summary
@@ -18,8 +17,9 @@ from perilune.curation.warmup_prompts import WarmupPrompts, load_examples
 from perilune.curation.warmup_set import WarmupSet
 from perilune.data.generators import form_to_write
 from perilune.errors import ProblemsError
-from perilune.evaluation.jsonl import restore_lines
-from perilune.evaluation.metrics import METRICS_FILE, event_line
+from perilune.recipe.recipe import ModelConfig, Recipe
+from perilune.run.jsonl import restore_lines
+from perilune.run.metrics import METRICS_FILE, event_line
 from perilune.stages.components import Build, Components
 from perilune.stages.session import Session
 from perilune.stages.watched import watched

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from perilune.data.preferences import load_preferences
 from perilune.errors import ProblemsError, RunFolderError
-from perilune.evaluation.jsonl import replace_lines
+from perilune.run.jsonl import replace_lines
 from perilune.stages.sample import FOLDER, PREFERENCES_FILE, empty_preferences
 from perilune.stages.session import Session
 from perilune.stages.supervised import minibatch_steps, take_steps

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from perilune.evaluation.benchmark import evaluate
-from perilune.evaluation.jsonl import restore_lines
-from perilune.evaluation.metrics import METRICS_FILE, event_line
-from perilune.evaluation.responses_io import write_responses
+from perilune.evaluation.responses import write_responses
 from perilune.evaluation.scoring import EvaluationSummary, summarize
+from perilune.run.jsonl import restore_lines
+from perilune.run.metrics import METRICS_FILE, event_line
 from perilune.stages.session import Session
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from perilune.config import Recipe, Stage
-from perilune.evaluation.progress import Display
+from perilune.recipe.recipe import Recipe, Stage
+from perilune.report.terminal import Display
 from perilune.stages.components import Build
 from perilune.types import Problem
 

@@ -21,25 +21,25 @@ from pathlib import Path
 from typing import Any
 
 from perilune.algorithm.long2short import Balance, best_balanced
-from perilune.config import Recipe
 from perilune.curation.asking import Ask, Settings, rights
 from perilune.curation.sample_cache import SampleCache
 from perilune.curation.spread import evenly
 from perilune.errors import BackendUnavailable, RecipeError
-from perilune.evaluation.jsonl import json_line, replace_lines
-from perilune.evaluation.long2short_data import FOLDER
-from perilune.evaluation.long2short_report import long2short_lines, write_long2short_report
-from perilune.evaluation.metrics import read_metrics
-from perilune.evaluation.responses_io import read_responses
+from perilune.evaluation.responses import read_responses
 from perilune.evaluation.tradeoff import Point, told_order, trade_off
+from perilune.recipe.recipe import Recipe
+from perilune.recipe.training import RLConfig
+from perilune.report.long2short_data import FOLDER
+from perilune.report.long2short_page import long2short_lines, write_long2short_report
 from perilune.rewards.pool import GradingPool
+from perilune.run.jsonl import json_line, replace_lines
+from perilune.run.metrics import read_metrics
 from perilune.stages.asking import asker_for, model_key
 from perilune.stages.components import Merge
 from perilune.stages.inner import Inner
 from perilune.stages.sample import FOLDER as SAMPLING
 from perilune.stages.sample import SUMMARY_FILE
 from perilune.stages.watched import watched
-from perilune.training_config import RLConfig
 from perilune.types import ScoredResponse, Verdict
 
 RESULTS = "results.json"

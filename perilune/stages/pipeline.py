@@ -9,17 +9,19 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perilune.config import APART, Recipe
 from perilune.data.chat import drop_long_prompts
 from perilune.data.problems import load_pile, load_problems
-from perilune.evaluation.jsonl import restore_lines
-from perilune.evaluation.metrics import METRICS_FILE, MetricsLog
-from perilune.evaluation.progress import Display
-from perilune.evaluation.report import write_report
-from perilune.folders import write_folder
+from perilune.recipe.recipe import APART, Recipe
+from perilune.report.run_page import write_report
+from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import check_rewards_work
-from perilune.rl.timing import Clock, peak_memory_gb
+from perilune.run.folder import RunFolder, changes_of, check_run, open_run
+from perilune.run.folders import write_folder
+from perilune.run.jsonl import restore_lines
+from perilune.run.metrics import METRICS_FILE, MetricsLog
+from perilune.run.summary import write_summary
+from perilune.run.timing import Clock, peak_memory_gb
 from perilune.stages.components import Build, Merge
 from perilune.stages.curate import check_curation, curate, with_curated
 from perilune.stages.demonstrate import write_warmup_set
@@ -28,11 +30,9 @@ from perilune.stages.evaluate import measure
 from perilune.stages.inner import Inner
 from perilune.stages.long2short import check_long2short, long2short, make_short_model
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
-from perilune.stages.run_folder import RunFolder, changes_of, check_run, open_run
 from perilune.stages.sample import draw_samples
 from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
-from perilune.stages.summary import write_summary
 from perilune.stages.watched import watched
 from perilune.types import Problem
 

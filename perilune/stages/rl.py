@@ -8,12 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from perilune.errors import EngineError
-from perilune.evaluation.jsonl import append_lines, json_line
-from perilune.evaluation.metrics import METRICS_FILE, event_line
-from perilune.folders import write_folder
 from perilune.rl.loop import Iteration, Parts, iterate
 from perilune.rl.measurements import iteration_metrics, tags_drawn, with_phases
 from perilune.rl.sampler import ProblemSampler
+from perilune.run.folders import write_folder
+from perilune.run.jsonl import append_lines, json_line
+from perilune.run.metrics import METRICS_FILE, event_line
 from perilune.stages.evaluate import measure
 from perilune.stages.session import Session, warn_of_skipped
 from perilune.types import Group, StepMetrics, Trajectory, Verdict

@@ -21,9 +21,9 @@ from perilune.curation.sample_cache import SampleCache
 from perilune.curation.spread import evenly
 from perilune.data.preferences import messages_record, preference_record
 from perilune.errors import ProblemsError
-from perilune.evaluation.jsonl import json_line, replace_lines
-from perilune.evaluation.responses_io import write_responses
-from perilune.long2short_config import SampleConfig
+from perilune.evaluation.responses import write_responses
+from perilune.recipe.long2short import SampleConfig
+from perilune.run.jsonl import json_line, replace_lines
 from perilune.stages.asking import asker_for, model_key
 from perilune.stages.session import Session
 from perilune.types import Preference, Problem, ScoredResponse, Stop, Verdict

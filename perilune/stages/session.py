@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perilune.config import Recipe
-from perilune.evaluation.metrics import METRICS_FILE, MetricsLog, event_line
-from perilune.evaluation.progress import Display
+from perilune.recipe.recipe import Recipe
+from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
-from perilune.rl.timing import Clock
+from perilune.run.folder import RunFolder
+from perilune.run.metrics import METRICS_FILE, MetricsLog, event_line
+from perilune.run.timing import Clock
 from perilune.stages.components import Components
-from perilune.stages.run_folder import RunFolder
 from perilune.types import Problem, StepMetrics
 
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from perilune.evaluation.jsonl import restore_lines
-from perilune.evaluation.metrics import METRICS_FILE
-from perilune.rl.skipped import saving_skipped
-from perilune.stages.interruptions import deferred
+from perilune.recipe.training import DPOConfig, SFTConfig
+from perilune.run.interruptions import deferred
+from perilune.run.jsonl import restore_lines
+from perilune.run.metrics import METRICS_FILE
+from perilune.run.skipped import saving_skipped
 from perilune.stages.session import Session, warn_of_skipped
-from perilune.training_config import DPOConfig, SFTConfig
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics
 
 Kind = Literal["sft", "dpo"]

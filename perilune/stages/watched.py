@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perilune.config import Recipe
 from perilune.protocols import Engine, Trainer, Workers
+from perilune.recipe.recipe import Recipe
+from perilune.run.watchdog import Watchdog
 from perilune.stages.components import Components
-from perilune.stages.watchdog import Watchdog
 from perilune.types import Completion, Objective, OptimizerStep, Phase, Request, Sample, StepMetrics, UpdateMetrics
 
 if TYPE_CHECKING:

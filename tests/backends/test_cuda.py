@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.engines.local import LocalEngine
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.config import TrainerConfig
+from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Request, Sample
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

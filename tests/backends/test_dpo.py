@@ -15,8 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from perilune.algorithm.loss import dpo_loss
 from perilune.backends.trainers.packing import pack_pairs
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
+from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics
 
 QUESTIONS = [("2 + 3 = ?", "5", "Let me think. It is 2 + 3, which is 5. So 5."), ("4 - 1?", "3", "4 - 1 is 2, no: 4.")]

@@ -20,8 +20,8 @@ from perilune.backends.engines.vllm.process import VllmProcess
 from perilune.backends.hybrid_workers import HybridWorkers, memory_gb
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.weights.transfer import SharedMemoryTransfer
-from perilune.config import TrainerConfig
-from perilune.engine_config import AfterRollout
+from perilune.recipe.engine import AfterRollout
+from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Request, Sample
 
 needs_vllm = [

@@ -24,7 +24,7 @@ from perilune.algorithm.merging import weighted_average
 from perilune.backends.merging import MergePlan, merge_models, write_merge
 from perilune.backends.models import load_model, load_tokenizer
 from perilune.errors import BackendUnavailable, ModelError
-from perilune.long2short_config import MergeConfig
+from perilune.recipe.long2short import MergeConfig
 
 CPU = torch.device("cpu")
 HALVES = MergePlan((0.5, 0.5))

@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from perilune.backends.trainers.packing import pack
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.weights.shared_memory import SharedBlock
-from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
+from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics
 
 OPMD = Objective("opmd", tau=0.1)

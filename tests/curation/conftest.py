@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from perilune.config import RewardsConfig
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.pool import GradingPool
 
 

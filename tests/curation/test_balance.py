@@ -6,7 +6,7 @@ from collections import Counter
 
 from perilune.curation.balance import find_over_quota
 from perilune.curation.fates import Reason
-from perilune.curation_config import TagsConfig
+from perilune.recipe.curation import TagsConfig
 from perilune.types import Message, Problem
 
 PROBLEMS = [Problem(f"p{n}", (Message("user", str(n)),), "1") for n in range(30)]

@@ -5,7 +5,7 @@ from planted import evaluation_set, planted, precision_recall
 
 from perilune.curation.contamination import find_contaminated
 from perilune.curation.fates import Reason
-from perilune.curation_config import ContaminationConfig
+from perilune.recipe.curation import ContaminationConfig
 from perilune.types import Message, Problem
 
 STORY = (

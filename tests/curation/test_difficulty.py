@@ -6,7 +6,7 @@ import pytest
 
 from perilune.curation.asking import Answer, Ask
 from perilune.curation.difficulty import measure_difficulty, to_confirm
-from perilune.curation_config import DifficultyConfig
+from perilune.recipe.curation import DifficultyConfig
 from perilune.types import Grade, Message, Problem, Stop, Verdict
 
 

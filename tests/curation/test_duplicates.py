@@ -11,7 +11,7 @@ from planted import planted, precision_recall
 
 from perilune.curation.duplicates import find_duplicates
 from perilune.curation.fates import Reason
-from perilune.curation_config import DuplicatesConfig
+from perilune.recipe.curation import DuplicatesConfig
 from perilune.types import Message, Problem
 
 STORY = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many clips?"

@@ -9,7 +9,7 @@ import pytest
 
 from perilune.curation.references import find_unverifiable, reference_response
 from perilune.data.problems import generator_demonstrations
-from perilune.problem_config import GeneratorConfig, SourceConfig
+from perilune.recipe.problems import GeneratorConfig, SourceConfig
 from perilune.rewards.pool import GradingPool
 from perilune.types import Message, Problem
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.config import TrainerConfig
 from perilune.curation.sample_cache import SampleCache, model_digest
 from perilune.curation.tagging import LabelScorer
 from perilune.curation.taxonomy import Discipline
 from perilune.data.chat import render_demonstration
+from perilune.recipe.training import TrainerConfig
 from perilune.types import Message, Problem
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import pytest
 from perilune.curation.behaviours import behaviours
 from perilune.curation.equations import false_equations
 from perilune.curation.warmup_prompts import INSTRUCTIONS, SHOWN, WarmupPrompts, WorkedExample, load_examples
-from perilune.curation_config import WarmupConfig, WarmupVariant
 from perilune.data import arithmetic
 from perilune.data.generators import split_of, stated
 from perilune.errors import ProblemsError
+from perilune.recipe.curation import WarmupConfig, WarmupVariant
 from perilune.rewards.math import MathReward
 from perilune.types import Message, Problem, Stop, Verdict
 

@@ -14,7 +14,7 @@ from perilune.data.problems import (
     load_solutions,
 )
 from perilune.errors import BackendUnavailable, ProblemsError
-from perilune.problem_config import FieldMapping, GeneratorConfig, SourceConfig
+from perilune.recipe.problems import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.types import Message
 
 ROWS = (

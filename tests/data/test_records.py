@@ -4,7 +4,7 @@ import pytest
 
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
-from perilune.problem_config import SourceConfig
+from perilune.recipe.problems import SourceConfig
 
 
 def jsonl(tmp_path, *lines, **options):

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from perilune.config import RewardsConfig
 from perilune.errors import EngineError
 from perilune.evaluation.benchmark import evaluate
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.pool import GradingPool
 from perilune.types import Completion, Message, Problem, Segment, Stop, Verdict
 

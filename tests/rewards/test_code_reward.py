@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from perilune.config import CodeRewardConfig, RewardsConfig, parse_recipe
 from perilune.data.generators import generate
 from perilune.data.problems import load_problems
 from perilune.errors import ProblemsError, RecipeError, RewardError, SandboxUnavailable
-from perilune.problem_config import SourceConfig
+from perilune.recipe.problems import SourceConfig
+from perilune.recipe.recipe import parse_recipe
+from perilune.recipe.rewards import CodeRewardConfig, RewardsConfig
 from perilune.rewards.code import CodeReward, build_judge, check_code_reward
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import build_reward, check_rewards_work

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from perilune.config import RewardsConfig
 from perilune.errors import RewardError
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.messages import decode_grade, decode_task, encode_grade, encode_task
 from perilune.rewards.pool import GradingPool
 from perilune.types import Grade, GradeRequest, Message, Problem, Stop, Verdict
@@ -399,7 +399,7 @@ def test_what_a_reward_started_is_ended_with_it(own_rewards, tmp_path):
 PARENT = textwrap.dedent(
     """
     import sys, time
-    from perilune.config import RewardsConfig
+    from perilune.recipe.rewards import RewardsConfig
     from perilune.rewards.pool import GradingPool
     from perilune.types import *
 

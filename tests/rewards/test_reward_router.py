@@ -1,7 +1,7 @@
 import pytest
 
-from perilune.config import RewardsConfig
 from perilune.errors import RewardError
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.router import build_reward, check_reward_name
 from perilune.types import Message, Problem, Stop, Verdict
 

@@ -17,13 +17,13 @@ from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.engines.local import LocalEngine
 from perilune.backends.local_workers import LocalWorkers
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.config import RewardsConfig, TrainerConfig
 from perilune.data.chat import render_prompt
+from perilune.recipe.rewards import RewardsConfig
+from perilune.recipe.training import RLConfig, SamplingConfig, TrainerConfig
 from perilune.rewards.pool import GradingPool
-from perilune.rl.commit import Ledger
 from perilune.rl.loop import Parts
 from perilune.rl.sampler import ProblemSampler
-from perilune.training_config import RLConfig, SamplingConfig
+from perilune.run.commit import Ledger
 from perilune.types import Completion, Message, Objective, OptimizerStep, Problem, Request, Sample, UpdateMetrics
 
 NO_END = (10_000,)

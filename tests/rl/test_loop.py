@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from perilune.errors import RunFolderError, TrainerError
-from perilune.rl import commit
+from perilune.recipe.training import RLConfig
 from perilune.rl.loop import Iteration, Parts, iterate, minibatches
-from perilune.training_config import RLConfig
+from perilune.run import commit
 from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
 
 if TYPE_CHECKING:

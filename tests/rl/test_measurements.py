@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from perilune.rl.buffer import Tally
 from perilune.rl.loop import Iteration
 from perilune.rl.measurements import iteration_metrics, multi_version_count, tags_drawn, with_phases
 from perilune.rl.rollout import RolloutResult
 from perilune.rl.sampler import Draw
 from perilune.rl.samples import RewardedGroup
+from perilune.run.buffer import Tally
 from perilune.types import (
     Grade,
     Group,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perilune.algorithm.streams import trajectory_seed
+from perilune.recipe.training import RLConfig
 from perilune.rl.rollout import fresh_group, roll_out
-from perilune.training_config import RLConfig
 from perilune.types import Group, Stop
 
 if TYPE_CHECKING:

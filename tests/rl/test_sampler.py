@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from perilune.errors import ProblemsError
+from perilune.recipe.training import SamplingConfig
 from perilune.rl.sampler import Draw, ProblemSampler
-from perilune.training_config import SamplingConfig
 from perilune.types import Message, Problem
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from perilune.recipe.training import RLConfig
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
-from perilune.training_config import RLConfig
 from perilune.types import Grade, Group, Message, Problem, Segment, Stop, Trajectory, Verdict
 
 PROBLEM = Problem("p", (Message("user", "?"),), "1")

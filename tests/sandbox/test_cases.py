@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from perilune.config import CasesConfig
+from perilune.recipe.cases import CasesConfig
 from perilune.sandbox.cases import CaseMaker, Hurdle, Made, SolvedProblem, funnel
 from perilune.sandbox.cyaron import GENERATOR, generator_language
 from perilune.sandbox.judge import Judge

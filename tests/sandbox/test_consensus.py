@@ -1,7 +1,7 @@
 import pytest
 
-from perilune.config import CasesConfig
 from perilune.errors import RecipeError
+from perilune.recipe.cases import CasesConfig
 from perilune.sandbox.consensus import vote
 
 CONFIG = CasesConfig()

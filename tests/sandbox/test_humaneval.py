@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from perilune.data.problems import load_problems
-from perilune.problem_config import SourceConfig
+from perilune.recipe.problems import SourceConfig
 from perilune.sandbox.judge import Judge, JudgeSettings
 from perilune.sandbox.programs import Limits, Program
 from perilune.sandbox.sandbox import Sandbox

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from perilune.build import build_components
-from perilune.config import Recipe
 from perilune.protocols import Engine, Trainer
+from perilune.recipe.recipe import Recipe
 from perilune.stages.components import Components
 from perilune.types import Completion, Phase, Request, Segment, Stop
 

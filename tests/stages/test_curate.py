@@ -15,11 +15,12 @@ import torch
 
 from perilune.algorithm.streams import uniforms
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.config import Recipe, TrainerConfig, load_recipe, recipe_toml
 from perilune.data.chat import render_demonstration
 from perilune.errors import PeriluneError, ProblemsError
-from perilune.evaluation.jsonl import read_objects
 from perilune.protocols import Trainer
+from perilune.recipe.recipe import Recipe, load_recipe, recipe_toml
+from perilune.recipe.training import TrainerConfig
+from perilune.run.jsonl import read_objects
 from perilune.stages.components import Build, Components
 from perilune.stages.pipeline import run_pipeline
 from perilune.types import Completion, Phase, Problem, Request, Segment, Stop

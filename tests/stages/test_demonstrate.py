@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from perilune.build import build_components
-from perilune.config import Recipe, load_recipe
 from perilune.data.problems import load_demonstrations, load_problems
 from perilune.errors import ProblemsError
-from perilune.evaluation.metrics import MetricsLog, read_metrics
-from perilune.evaluation.progress import Display
 from perilune.protocols import Engine, Trainer
+from perilune.recipe.recipe import Recipe, load_recipe
+from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
-from perilune.rl.timing import Clock
+from perilune.run.folder import open_run
+from perilune.run.metrics import MetricsLog, read_metrics
+from perilune.run.timing import Clock
 from perilune.stages.components import Components
 from perilune.stages.demonstrate import write_warmup_set
-from perilune.stages.run_folder import open_run
 from perilune.stages.session import Session
 from perilune.types import Completion, Phase, Problem, Request, Segment, Stop
 

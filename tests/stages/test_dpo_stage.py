@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from scripted import Built, Speaker
 
-from perilune.config import Recipe, load_recipe
 from perilune.errors import ProblemsError, RunFolderError
-from perilune.evaluation.metrics import read_metrics
 from perilune.protocols import Trainer
+from perilune.recipe.recipe import Recipe, load_recipe
+from perilune.run.metrics import read_metrics
 from perilune.stages.components import Components
 from perilune.stages.pipeline import run_pipeline
 

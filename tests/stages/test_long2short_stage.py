@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
 
 from perilune.backends.merging import merge_models
 from perilune.cli import main
-from perilune.config import Recipe, load_recipe
 from perilune.errors import BackendUnavailable, ModelError, RecipeError
-from perilune.evaluation.responses_io import read_responses
-from perilune.evaluation.run_data import read_run
+from perilune.evaluation.responses import read_responses
+from perilune.recipe.recipe import Recipe, load_recipe
+from perilune.report.run_data import read_run
 from perilune.stages.pipeline import run_pipeline
 
 METHODS = ["merge", "shortest", "dpo", "rl", "merge+shortest"]

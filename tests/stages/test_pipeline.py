@@ -11,10 +11,10 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from perilune.build import build_components
-from perilune.config import Recipe
 from perilune.errors import RunFolderError
-from perilune.evaluation.jsonl import read_objects
-from perilune.evaluation.metrics import read_metrics
+from perilune.recipe.recipe import Recipe
+from perilune.run.jsonl import read_objects
+from perilune.run.metrics import read_metrics
 from perilune.stages.components import Components
 from perilune.stages.pipeline import plan, run_pipeline
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from perilune.evaluation.metrics import read_metrics
+from perilune.run.metrics import read_metrics
 
 
 def perilune(*arguments: object) -> tuple[int, str]:

@@ -10,14 +10,14 @@ import pytest
 from scripted import Built, Speaker
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from perilune.config import Recipe, load_recipe
 from perilune.curation.asking import Answer
 from perilune.data.preferences import load_preferences
 from perilune.errors import ProblemsError
-from perilune.evaluation.jsonl import read_objects
-from perilune.evaluation.metrics import read_metrics
-from perilune.evaluation.responses_io import read_responses
-from perilune.long2short_config import SampleConfig
+from perilune.evaluation.responses import read_responses
+from perilune.recipe.long2short import SampleConfig
+from perilune.recipe.recipe import Recipe, load_recipe
+from perilune.run.jsonl import read_objects
+from perilune.run.metrics import read_metrics
 from perilune.stages.pipeline import run_pipeline
 from perilune.stages.sample import choose, summarize_choice
 from perilune.types import Grade, Message, Problem, Stop, Verdict

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from perilune.config import Recipe, RewardsConfig
 from perilune.errors import ProblemsError
+from perilune.recipe.recipe import Recipe
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.pool import GradingPool
 from perilune.stages.sft import demonstrations_for, verified
 from perilune.types import Demonstration, Message, Problem

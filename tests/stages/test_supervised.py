@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from perilune.recipe.training import SFTConfig
 from perilune.stages.supervised import minibatch_steps
-from perilune.training_config import SFTConfig
 
 
 def test_the_learning_rate_rises_and_falls_linearly() -> None:

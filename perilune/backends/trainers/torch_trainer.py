@@ -20,8 +20,8 @@ from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
 from perilune.backends.trainers.objectives import pack_loss, pairs_of
 from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack, pack_pairs
-from perilune.config import TrainerConfig
 from perilune.errors import TrainerError
+from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics
 
 _WEIGHTS = "weights.safetensors"

@@ -16,9 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from perilune.backends.engines.vllm.host import Progress
 from perilune.backends.engines.vllm.process import VllmProcess
 from perilune.build import build_components
-from perilune.config import Recipe
-from perilune.evaluation.metrics import read_metrics
-from perilune.rl.buffer import ReplayBuffer
+from perilune.recipe.recipe import Recipe
+from perilune.run.buffer import ReplayBuffer
+from perilune.run.metrics import read_metrics
 from perilune.stages.pipeline import run_pipeline
 from perilune.types import Request, Segment, Stop
 

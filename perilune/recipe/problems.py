@@ -1,0 +1,87 @@
+"""The recipe's tables of problems: where they come from, and which field of a record is what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from perilune.recipe.section import PositiveFloat, PositiveInt, Section
+
+
+class FieldMapping(Section):
+    """[problems.*.fields]: which field of a record is what."""
+
+    question: str = "question"
+    """Field with the question, or with a list of chat messages."""
+    answer: str = "answer"
+    """Field with the reference answer."""
+    answer_pattern: str | None = None
+    """Regular expression whose first group is the answer within the answer field, e.g. '####\\s*(.+)'."""
+    solution: str | None = None
+    """Field with a worked solution, from which the warm-up makes demonstrations."""
+    solution_remove: str | None = None
+    """Regular expression of what is cut out of the solution, e.g. '<<.*?>>|####.*'."""
+    id: str | None = None
+    """Field with a unique id; by default ids are made from the content."""
+    tags: str | None = None
+    """Field with a tag or a list of tags."""
+    difficulty: str | None = None
+    """Field with a number; larger is harder."""
+    pass_rate: str | None = None
+    """Field with the share of right answers that a model gave, as curation measures it."""
+    images: str | None = None
+    """Field with an image path or a list of them."""
+
+
+class GeneratorConfig(Section):
+    """[[problems.*.generators]]: one built-in generator of the mixture."""
+
+    name: Literal["arithmetic", "countdown", "programs"]
+    """arithmetic: word problems; countdown: reach a target from given numbers; programs: small Python programs."""
+    weight: PositiveFloat = 1.0
+    """Share of the mixture, relative to the others."""
+    difficulties: tuple[PositiveInt, ...] = (1, 2, 3)
+    """Difficulty levels to draw from, uniformly."""
+
+
+class SourceConfig(Section):
+    """[problems.train] and [problems.heldout]: where problems come from."""
+
+    kind: Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
+    """What sort of source."""
+    path: str | None = None
+    """File (jsonl, parquet, humaneval), data set id or folder (huggingface), or task name (reasoning_gym)."""
+    split: str = "train"
+    """Split of a Hugging Face data set; for generators the split is set by train and heldout themselves."""
+    subset: str | None = None
+    """Configuration name of a Hugging Face data set."""
+    rows: str | None = None
+    """Python-like slice of the rows, e.g. ':-500' or '-500:'."""
+    fields: FieldMapping = FieldMapping()
+    """Which field of a record is what."""
+    prompt: str = "{question}"
+    """Text of the user's message; {question} is replaced by the question."""
+    reward: str | None = None
+    """Reward that judges these problems; by default math, for generators and reasoning_gym the one made for them."""
+    tags: tuple[str, ...] = ()
+    """Tags given to every problem of this source."""
+    generators: tuple[GeneratorConfig, ...] = ()
+    """The mixture, for kind = generator."""
+    count: PositiveInt | None = None
+    """Use at most so many problems; generators are endless and take this as the pool's size."""
+    seed: int = 0
+    """Seed of a generator."""
+    max_prompt_tokens: PositiveInt | None = None
+    """Drop problems whose rendered prompt is longer."""
+    min_difficulty: float | None = None
+    """Drop problems below this difficulty."""
+    max_difficulty: float | None = None
+    """Drop problems above this difficulty."""
+
+
+class ProblemsConfig(Section):
+    """[problems]: what is trained on, and what is held out."""
+
+    train: SourceConfig
+    """Problems for warm-up and RL."""
+    heldout: SourceConfig
+    """Problems for evaluation alone."""

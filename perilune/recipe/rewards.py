@@ -1,0 +1,50 @@
+"""The recipe's table [rewards]: how answers are graded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from perilune.recipe.section import PositiveFloat, PositiveInt, Section, Share
+
+
+class CodeRewardConfig(Section):
+    """[rewards.code]: how programs are judged, for the reward code."""
+
+    service: str | None = None
+    """URL of a sandbox service to judge by; by default each grading process has a sandbox of its own."""
+    isolation: Literal["auto", "namespaces", "landlock"] = "auto"
+    """How programs are isolated where the sandbox is our own; auto takes the strongest that works here."""
+    cpu_seconds: PositiveFloat = 4.0
+    """CPU time of each test case, or of all calls of a function; a problem's own limit may lower it."""
+    wall_seconds: PositiveFloat = 12.0
+    """Wall time of the same; generous, for a busy machine makes a right program wait for its turn."""
+    memory_mb: PositiveInt = 512
+    """Memory of the same, in MiB; a problem's own limit may lower it."""
+    total_seconds: PositiveFloat = 20.0
+    """Wall time of all test cases together; beyond it the verdict is time limit."""
+    stop_at_first: bool = True
+    """Leave the cases after the first failure out; a response is right only if it passes all."""
+
+    @property
+    def longest_seconds(self) -> float:
+        """A bound for one judgement: all runs, of the program and of a special judge, and their compilations."""
+        return 2 * (self.total_seconds + self.wall_seconds + 40.0)
+
+
+class RewardsConfig(Section):
+    """[rewards]: how answers are graded."""
+
+    answer_form: Literal["boxed", "answer_line", "any"] = "any"
+    """Where a response must put its answer: \\boxed{…}, a last line 'Answer: …', or either."""
+    format_weight: Share = 0.0
+    """Share of the score that a right form alone earns; the rest is for being right."""
+    workers: PositiveInt = 1
+    """Grading processes."""
+    timeout_seconds: PositiveFloat = 5.0
+    """Time limit of one grading; beyond it the worker is ended and the grade is an error."""
+    retries: Annotated[int, Field(ge=0)] = 1
+    """How often a grading that ended in an error is tried again."""
+    code: CodeRewardConfig = CodeRewardConfig()
+    """The reward code."""
