@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.curation.asking import Ask, Asker, Settings
 from perilune.curation.guessing import find_guessed, guess_prompt, stated_guess
 from perilune.curation.sample_cache import SampleCache
@@ -34,7 +34,7 @@ def main() -> None:
     recipe = Recipe.model_validate(
         {"name": "guess", "model": {"name": arguments.model}, "problems": {"train": source, "heldout": source}}
     )
-    parts, config = build_components(recipe), recipe.curation.guess
+    parts, config = build_backends(recipe), recipe.curation.guess
     settings = Settings(config.attempts, config.temperature, config.max_response_tokens)
     print(f"{parts.description}; {config.attempts} guesses at temperature {config.temperature:g}")
     with tempfile.TemporaryDirectory() as folder, GradingPool(recipe.rewards) as grader:

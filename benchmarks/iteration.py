@@ -29,14 +29,14 @@ from transformers import PrinterCallback, TrainerCallback
 
 from perilune.backends.devices import available_cores, pick_dtype
 from perilune.backends.models import load_model, load_tokenizer
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.data.problems import load_problems
 from perilune.recipe.recipe import Recipe, parse_recipe
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import build_reward
-from perilune.rl.loop import Parts, iterate
+from perilune.rl.loop import Master, iterate
 from perilune.rl.sampler import ProblemSampler
-from perilune.run.commit import Ledger
+from perilune.run.folder import RunFolder
 from perilune.types import Problem, Stop
 
 MODEL = "smollm2-135m-instruct"
@@ -89,31 +89,30 @@ def make_recipe(arguments: argparse.Namespace) -> Recipe:
 
 
 def ours(recipe: Recipe, problems: Sequence[Problem]) -> list[Measured]:
-    components = build_components(recipe)
+    components = build_backends(recipe)
     found: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder, GradingPool(recipe.rewards) as grader:
-        parts = Parts(
+        master = Master(
             trainer=components.trainer,
             workers=components.workers,
             grader=grader,
-            ledger=Ledger.open(Path(folder)),
+            run=RunFolder.open(Path(folder)),
             sampler=ProblemSampler(problems, recipe.rl.sampling, recipe.seed),
             render=components.render,
             decode=components.decode,
-            skipped=Path(folder) / "skipped",
             seed=recipe.seed,
             on_segment=lambda done, total: None,
             on_step=lambda step: None,
         )
         start = time.perf_counter()
-        for done in iterate(parts, recipe.rl):
+        for done in iterate(master, recipe.rl):
             end = time.perf_counter()
             assert done.waiting == 0 and done.update is not None and done.update.steps == 1
             found.append(Measured(end - start, done.rollout.tokens))
             phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.seconds.items())
             print(f"  perilune {done.number}: {end - start:.1f} s ({phases}), {done.rollout.tokens} tokens", flush=True)
             start = time.perf_counter()
-        parts.ledger.buffer.close()
+        master.run.buffer.close()
     return found[1:]
 
 

@@ -12,13 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.data.problems import load_problems
 from perilune.recipe.recipe import load_recipe
 from perilune.rewards.pool import GradingPool
-from perilune.rl.loop import Parts, iterate
+from perilune.rl.loop import Master, iterate
 from perilune.rl.sampler import ProblemSampler
-from perilune.run.commit import Ledger
+from perilune.run.folder import RunFolder
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
 
@@ -29,30 +29,29 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to save: the disk that is measured")
     arguments = parser.parse_args()
     recipe = load_recipe(RECIPE, [f"rl.iterations={arguments.iterations}"])
-    components = build_components(recipe)
+    components = build_backends(recipe)
     totals, saves = [], []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, GradingPool(recipe.rewards) as grader:
-        parts = Parts(
+        master = Master(
             trainer=components.trainer,
             workers=components.workers,
             grader=grader,
-            ledger=Ledger.open(Path(folder)),
+            run=RunFolder.open(Path(folder)),
             sampler=ProblemSampler(load_problems(recipe.problems.train, "train"), recipe.rl.sampling, recipe.seed),
             render=components.render,
             decode=components.decode,
-            skipped=Path(folder) / "skipped",
             seed=recipe.seed,
             on_segment=lambda done, total: None,
             on_step=lambda step: None,
         )
         start = time.perf_counter()
-        for done in iterate(parts, recipe.rl):
+        for done in iterate(master, recipe.rl):
             totals.append(time.perf_counter() - start)
             saves.append(done.seconds["save"])
             phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in done.seconds.items())
             print(f"iteration {done.number + 1}: {totals[-1]:.1f} s ({phases}), {saves[-1] / totals[-1]:.1%} saving")
             start = time.perf_counter()
-        parts.ledger.buffer.close()
+        master.run.buffer.close()
     print(f"ratio of saving to the iteration: {sum(saves[1:]) / sum(totals[1:]):.3f}")
 
 

@@ -30,10 +30,10 @@ from perilune.protocols import Workers
 from perilune.recipe.engine import EngineConfig
 from perilune.recipe.recipe import Recipe
 from perilune.run.watchdog import Watchdog
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 
 
-def build_components(recipe: Recipe) -> Components:
+def build_backends(recipe: Recipe) -> Backends:
     """Load the model twice, once to train in fp32 and once to generate, and put the seams' implementations on them.
 
     Raises:
@@ -61,7 +61,7 @@ def build_components(recipe: Recipe) -> Components:
         workers = _vllm(recipe, model.config, ends, engine_device, engine_dtype, watchdog, home)
     else:
         workers = _local(recipe, ends, engine_device, engine_dtype, watchdog)
-    return Components(
+    return Backends(
         trainer=trainer,
         workers=workers,
         render=lambda problem: render_prompt(problem, tokenizer, recipe.model.system_prompt),

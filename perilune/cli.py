@@ -109,7 +109,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from perilune.run.folder import stored_recipe
+    from perilune.run.opening import stored_recipe
 
     options.resume, options.overwrite = True, False
     return _pipeline(options, stored_recipe(options.run, options.set))
@@ -121,12 +121,12 @@ def _pipeline(options: argparse.Namespace, recipe: Recipe) -> int:
 
     with stopping_on_signals():
         from perilune.backends.merging import merge_models
-        from perilune.build import build_components
+        from perilune.build import build_backends
         from perilune.stages.pipeline import run_pipeline
 
         run_pipeline(
             recipe,
-            build_components,
+            build_backends,
             merge=merge_models,
             resume=options.resume,
             overwrite=options.overwrite,
@@ -237,10 +237,10 @@ def _sandbox_serve(options: argparse.Namespace) -> int:
 
 
 def _sandbox_cases(options: argparse.Namespace) -> int:
-    from perilune.build import build_components
+    from perilune.build import build_backends
     from perilune.stages.cases import make_cases
 
-    counts = make_cases(_recipe(options), options.problems, options.output, build_components, quiet=options.quiet)
+    counts = make_cases(_recipe(options), options.problems, options.output, build_backends, quiet=options.quiet)
     for name, count in counts.items():
         sys.stdout.write(f"{count:6d}  {name}\n")
     return 0

@@ -10,36 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
-from perilune.protocols import Trainer, Workers
+from perilune.protocols import Engine, Trainer, Workers
 from perilune.recipe.training import RLConfig
 from perilune.rewards.pool import GradingPool
 from perilune.rl.rollout import Decode, OnProgress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import Draw, ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, reward_group
-from perilune.run.buffer import Tally
-from perilune.run.checkpoint import Progress
-from perilune.run.commit import Ledger
+from perilune.run.buffer import RolloutCounts
+from perilune.run.folder import RunFolder
 from perilune.run.skipped import saving_skipped
+from perilune.run.state import RunState
 from perilune.run.timing import Clock
 from perilune.types import Group, Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the loop brings together."""
+class Master:
+    """What the master of Figure 3a holds: policy and engine, grading, the run, and whom it tells."""
 
     trainer: Trainer
     workers: Workers
     grader: GradingPool
-    ledger: Ledger
-    """The buffer, and where its commits go."""
+    run: RunFolder
+    """The replay buffer, and where commits go."""
     sampler: ProblemSampler
     render: Render
     decode: Decode
-    skipped: Path
-    """Folder of minibatches whose step was skipped."""
     seed: int
     on_segment: OnProgress
     """Called with (segments done, segments in all) during a rollout phase."""
@@ -67,7 +64,7 @@ class Iteration:
     """Groups that go on in the next iteration."""
     discarded: int
     """Groups given up as too stale."""
-    generated: Tally
+    generated: RolloutCounts
     """What the rollout phase has made, before an interruption too."""
     seconds: dict[str, float]
     """Per phase, in this process."""
@@ -75,37 +72,27 @@ class Iteration:
     """The fresh problems, and why each was drawn."""
 
 
-def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
+def iterate(master: Master, config: RLConfig) -> Iterator[Iteration]:
     """Run the iterations that the buffer says are still to come; each is committed before it is yielded."""
-    buffer = parts.ledger.buffer
-    for number in range(parts.ledger.progress.iteration, config.iterations):
+    buffer = master.run.buffer
+    for number in range(master.run.state.iteration, config.iterations):
         clock = Clock()
-        _begin(parts.trainer, config, number)
+        _begin(master.trainer, config, number)
 
-        with clock.phase("rollout"), parts.workers.serving(parts.trainer) as engine:
-            _discard_stale(parts, config, number)
-            draws = _draw(parts, config, number)
-            rollout = roll_out(
-                engine,
-                buffer.open_groups(),
-                config,
-                iteration=number,
-                buffer=buffer,
-                grader=parts.grader,
-                decode=parts.decode,
-                progress=parts.on_segment,
-            )
-
+        with clock.phase("rollout"), master.workers.serving(master.trainer) as engine:
+            _discard_stale(master, config, number)
+            draws = _draw(master, config, number)
+            rollout = _roll_out(master, engine, config, number)
         clock.move("rollout", "grade_wait", rollout.grade_wait_seconds)
         with clock.phase("train"):
             still_open = buffer.open_groups()
             complete = tuple(group for group in still_open if group.complete)
             rewarded = tuple(r for r in (reward_group(group, config, number) for group in complete) if r)
-            samples = tuple(make_samples(rewarded, config, parts.trainer.version))
-            update = _update(parts, samples, config, number)
+            samples = tuple(make_samples(rewarded, config, master.trainer.version))
+            update = _update(master, samples, config, number)
 
         with clock.phase("save"):
-            name, progress = _write_checkpoint(parts, number, complete)
+            name, state = _write_checkpoint(master, number, complete)
         done = Iteration(
             number=number,
             rollout=rollout,
@@ -115,12 +102,12 @@ def iterate(parts: Parts, config: RLConfig) -> Iterator[Iteration]:
             update=update,
             waiting=len(still_open) - len(complete),
             discarded=buffer.count_closed("discarded", number),
-            generated=buffer.tally(number),
+            generated=buffer.rollout_counts(number),
             seconds=clock.seconds,
             draws=draws,
         )
         with clock.phase("save"):
-            parts.ledger.commit(name, progress, lambda done=done: _close(parts, done))  # type: ignore[misc]
+            master.run.commit(name, state, lambda done=done: _close(master, done))  # type: ignore[misc]
         yield done
 
 
@@ -134,34 +121,48 @@ def _begin(trainer: Trainer, config: RLConfig, number: int) -> None:
         trainer.begin_iteration(keep_reference=True)
 
 
-def _discard_stale(parts: Parts, config: RLConfig, number: int) -> None:
+def _discard_stale(master: Master, config: RLConfig, number: int) -> None:
     """Give up open groups whose oldest segment is too many policy versions old; their problems are free again."""
-    version = parts.trainer.version
+    version = master.trainer.version
     stale = [
         group.id
-        for group in parts.ledger.buffer.open_groups()
+        for group in master.run.buffer.open_groups()
         if group.oldest_version is not None and version - group.oldest_version > config.max_staleness
     ]
-    parts.ledger.buffer.close_groups(stale, "discarded", number)
+    master.run.buffer.close_groups(stale, "discarded", number)
 
 
-def _draw(parts: Parts, config: RLConfig, number: int) -> tuple[Draw, ...]:
+def _draw(master: Master, config: RLConfig, number: int) -> tuple[Draw, ...]:
     """Put this iteration's fresh groups into the buffer, unless it has drawn before it was interrupted."""
-    buffer, sampler = parts.ledger.buffer, parts.sampler
+    buffer, sampler = master.run.buffer, master.sampler
     if not buffer.drawn(number):
         busy = {group.problem.id for group in buffer.open_groups()}
         draws = sampler.draw(number, config.problems_per_iteration, busy)
         # Before the groups: where those are, after a kill too, it is known why.
         buffer.set("draws", [asdict(draw) for draw in draws])
         buffer.add(
-            fresh_group(sampler[draw.problem], number, place, config.group_size, parts.render, parts.seed)
+            fresh_group(sampler[draw.problem], number, place, config.group_size, master.render, master.seed)
             for place, draw in enumerate(draws)
         )
     kept = (Draw(**row) for row in buffer.get("draws", []))
     return tuple(draw for draw in kept if draw.iteration == number)
 
 
-def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig, number: int) -> UpdateMetrics | None:
+def _roll_out(master: Master, engine: Engine, config: RLConfig, number: int) -> RolloutResult:
+    """Every open group's next segments; the cut ones are the oldest, and so come first."""
+    return roll_out(
+        engine,
+        master.run.buffer.open_groups(),
+        config,
+        iteration=number,
+        buffer=master.run.buffer,
+        grader=master.grader,
+        decode=master.decode,
+        progress=master.on_segment,
+    )
+
+
+def _update(master: Master, samples: Sequence[Sample], config: RLConfig, number: int) -> UpdateMetrics | None:
     """A few minibatch steps, each on whole groups; None if no group became complete or all were left out."""
     if not samples:
         return None
@@ -175,8 +176,8 @@ def _update(parts: Parts, samples: Sequence[Sample], config: RLConfig, number: i
         correction_cap=config.correction_cap,
     )
     steps = minibatches(samples, config)
-    on_step = saving_skipped(parts.skipped, f"iteration-{number + 1:05d}", samples, steps, parts.on_step)
-    return parts.trainer.update(samples, objective, steps, on_step)
+    on_step = saving_skipped(master.run.skipped, f"iteration-{number + 1:05d}", samples, steps, master.on_step)
+    return master.trainer.update(samples, objective, steps, on_step)
 
 
 def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerStep]:
@@ -190,22 +191,22 @@ def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerSt
     ]
 
 
-def _write_checkpoint(parts: Parts, number: int, complete: Sequence[Group]) -> tuple[str, Progress]:
+def _write_checkpoint(master: Master, number: int, complete: Sequence[Group]) -> tuple[str, RunState]:
     """The checkpoint after an iteration, with the success rates that it has observed."""
     for group in complete:
         graded = [t.grade.verdict for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR]
         if graded:
-            parts.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded), number)
-    progress = replace(parts.ledger.progress, iteration=number + 1, sampler=parts.sampler.state())
+            master.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded), number)
+    state = replace(master.run.state, iteration=number + 1, sampler=master.sampler.state())
     name = f"iteration-{number + 1:05d}"
-    parts.ledger.write(parts.trainer, name, progress)
-    return name, progress
+    master.run.write_checkpoint(master.trainer, name, state)
+    return name, state
 
 
-def _close(parts: Parts, done: Iteration) -> None:
-    """What the transaction of an iteration's commit holds beside its progress."""
+def _close(master: Master, done: Iteration) -> None:
+    """What the transaction of an iteration's commit holds beside its state."""
     trained = {r.group.id for r in done.rewarded}
-    buffer = parts.ledger.buffer
+    buffer = master.run.buffer
     buffer.close_groups(trained, "trained", done.number)
     buffer.close_groups([g.id for g in done.complete if g.id not in trained], "skipped", done.number)
-    parts.tell(done)
+    master.tell(done)

@@ -41,7 +41,7 @@ _ROOM = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RolloutCounts:
     """What a rollout phase has made."""
 
     segments: int
@@ -168,7 +168,7 @@ class ReplayBuffer:
         query = "SELECT COUNT(*) FROM groups WHERE outcome = ? AND closed = ?"
         return int(self._db.execute(query, (outcome, iteration)).fetchone()[0])
 
-    def tally(self, iteration: int) -> Tally:
+    def rollout_counts(self, iteration: int) -> RolloutCounts:
         """What an iteration's rollout phase has made so far, whatever interrupted it."""
         segments, size = self._db.execute(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(tokens)), 0) FROM segments WHERE iteration = ?", (iteration,)
@@ -178,7 +178,7 @@ class ReplayBuffer:
             f"WHERE s.iteration = ? AND s.stop IN ({_TERMINAL}) AND t.verdict = ?",
             (iteration, Verdict.ERROR.value),
         ).fetchone()
-        return Tally(int(segments), int(size) // np.dtype(np.int32).itemsize, int(errors))
+        return RolloutCounts(int(segments), int(size) // np.dtype(np.int32).itemsize, int(errors))
 
     def rewind(self, iteration: int) -> None:
         """Undo what was done after so many iterations: what they drew, generated, graded and closed.

@@ -15,45 +15,31 @@ import json
 import shutil
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from perilune.errors import RunFolderError
 from perilune.protocols import Trainer
 from perilune.run.folders import sync, write_folder
+from perilune.run.state import RunState
 
 _SUMS = "SHA256SUMS"
-_PROGRESS = "progress.json"
+_STATE = "progress.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands: with a checkpoint's weights, all that the future depends on beside the buffer's groups."""
-
-    iteration: int = 0
-    """RL iterations that are committed."""
-    sft_steps: int = 0
-    """Optimiser steps of a warm-up that is under way."""
-    steps_done: tuple[str, ...] = ()
-    """Stages and evaluations that are over."""
-    sampler: dict[str, list[float]] = field(default_factory=dict)
-    """State of the problem sampler: success rate and iteration of each problem's last group."""
-
-
-def write_checkpoint(trainer: Trainer, folder: Path, name: str, progress: Progress, *, optimizer: bool = False) -> None:
+def write_checkpoint(trainer: Trainer, folder: Path, name: str, state: RunState, *, optimizer: bool = False) -> None:
     """Write ``folder/name`` so that it is there whole or not at all, also after a power cut.
 
     Args:
         trainer: whose state it is.
         folder: of the run's checkpoints.
         name: one that was written before is replaced.
-        progress: where the run stands with it.
+        state: where the run stands with it.
         optimizer: keep the optimiser's state too: the checkpoint lies within an update.
     """
 
     def write(aside: Path) -> None:
         trainer.save(aside, optimizer=optimizer)
-        (aside / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+        (aside / _STATE).write_text(json.dumps(state.to_dict()), encoding="utf-8")
         paths = sorted(aside.iterdir())
         # The disk writes while the processor adds up.
         with ThreadPoolExecutor(2) as pool:
@@ -81,22 +67,21 @@ def verify_checkpoint(folder: Path) -> list[str]:
             continue
         if found != expected:
             faults.append(f"{name}: its checksum is not the one that it was written with")
-    if _PROGRESS not in {line.partition("  ")[2] for line in lines}:
+    if _STATE not in {line.partition("  ")[2] for line in lines}:
         faults.append(f"{_SUMS}: cut off")
     return faults
 
 
-def read_progress(folder: Path) -> Progress:
+def read_state(folder: Path) -> RunState:
     """Where the run stood when a checkpoint was written.
 
     Raises:
         RunFolderError: the file is damaged.
     """
     try:
-        found = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
-        return Progress(**{**found, "steps_done": tuple(found["steps_done"])})
+        return RunState.from_dict(json.loads((folder / _STATE).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"cannot read {folder / _PROGRESS}: {error}") from error
+        raise RunFolderError(f"cannot read {folder / _STATE}: {error}") from error
 
 
 def prune_checkpoints(folder: Path, keep: Collection[str]) -> None:

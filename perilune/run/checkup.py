@@ -15,7 +15,7 @@ from rich.text import Text
 
 from perilune.errors import PeriluneError, RunFolderError
 from perilune.run.checkpoint import verify_checkpoint
-from perilune.run.folder import stored_recipe
+from perilune.run.opening import stored_recipe
 
 
 class State(StrEnum):

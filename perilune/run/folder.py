@@ -1,43 +1,57 @@
-"""The run folder: where everything of a run is, and what has been done."""
+"""The run folder: where everything of a run is, and how what it has done is committed.
+
+A checkpoint and the buffer agree on where the run stands, whenever it is killed:
+
+    checkpoint written aside, synced, renamed      killed before this: the buffer names the one before
+    one transaction of the buffer                  groups closed, lines told, state, the checkpoint's name
+    older checkpoints removed                      killed before this: the next start removes them
+
+What an iteration has drawn, generated and graded before its commit stays in the buffer and is not done again.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from perilune.errors import RunFolderError
-from perilune.recipe.recipe import Recipe, load_recipe, recipe_toml
+from perilune.protocols import Trainer
+from perilune.run.answers import Answers
 from perilune.run.buffer import ReplayBuffer
-from perilune.run.commit import Ledger
+from perilune.run.checkpoint import prune_checkpoints, read_state, verify_checkpoint, write_checkpoint
+from perilune.run.journal import Journal
+from perilune.run.state import RunState
 
-_RECIPE = "recipe.toml"
-
-_FREE = {"name", "output", "threads", "rl.iterations"}
-# What a run that could not go on asks to change.
-_FREE |= {"rl.learning_rate", "sft.learning_rate", "sft.final_learning_rate", "trainer.dtype"}
-_FREE |= {"trainer.max_skipped_steps", "trainer.timeout_seconds", "engine.timeout_seconds"}
-_FREE |= {"rewards.workers", "rewards.retries", "rewards.timeout_seconds"}
+BUFFER_FILE = "buffer.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths within a run, and its buffer, which also says how far the run is."""
+    """Paths within a run, and its one database, which says how far the run is."""
 
     path: Path
-    ledger: Ledger
-    """How far the run is: the replay buffer, and what commits to it."""
+    buffer: ReplayBuffer
+    """Groups that are not trained yet; the others below keep theirs in the same file."""
+    journal: Journal
+    answers: Answers
+    keep: int = 2
+    """How many checkpoints stay."""
 
-    @property
-    def buffer(self) -> ReplayBuffer:
-        """Groups that are not trained yet."""
-        return self.ledger.buffer
+    @classmethod
+    def open(cls, path: Path, keep: int = 2) -> RunFolder:
+        """A folder that is there, its database made where there is none.
+
+        Raises:
+            RunFolderError: the folder cannot be written, or the buffer is damaged.
+        """
+        buffer = ReplayBuffer(path / BUFFER_FILE)
+        return cls(path, buffer, Journal(buffer), Answers(buffer), keep)
 
     @property
     def checkpoints(self) -> Path:
         """Folder of the trainer's checkpoints."""
-        return self.ledger.checkpoints
+        return self.path / "checkpoints"
 
     @property
     def skipped(self) -> Path:
@@ -48,92 +62,71 @@ class RunFolder:
         """Folder of a model in Hugging Face form."""
         return self.path / "models" / name
 
+    @property
+    def state(self) -> RunState:
+        """Where the run stands."""
+        found = self.buffer.get("progress")
+        return RunState() if found is None else RunState.from_dict(found)
 
-def check_run(recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
-    """Refuse what :func:`open_run` would, changing nothing: before a model is loaded for it.
+    def set_state(self, state: RunState) -> None:
+        """State where the run stands, without a checkpoint: an evaluation is over."""
+        self.buffer.set("progress", state.to_dict())
 
-    Raises:
-        RunFolderError: the folder exists and neither resume nor overwrite was asked for; it is to be overwritten and
-            is no run; or another recipe is to be resumed.
-    """
-    path = recipe.run_folder
-    if not path.is_dir() or not any(path.iterdir()):
-        return
-    if overwrite and not resume:
-        if not (path / _RECIPE).exists():
-            raise RunFolderError(f"{path} holds files but no {_RECIPE}, so it is no run and will not be overwritten")
-    elif not resume:
-        raise RunFolderError(
-            f"the run folder {path} exists already: continue it with --resume, replace it with --overwrite, or "
-            "give the run another name (--set name=…)"
-        )
-    else:
-        _check_same(path, recipe)
+    def write_checkpoint(self, trainer: Trainer, name: str, state: RunState, *, optimizer: bool = False) -> None:
+        """The first half of a commit: see :func:`perilune.run.checkpoint.write_checkpoint`."""
+        write_checkpoint(trainer, self.checkpoints, name, state, optimizer=optimizer)
 
+    def commit(self, name: str, state: RunState, inside: Callable[[], None] = lambda: None) -> None:
+        """The second half: in one transaction the checkpoint becomes the one to go on from.
 
-def open_run(recipe: Recipe, *, resume: bool, overwrite: bool) -> RunFolder:
-    """Make the run's folder with the resolved recipe in it, or open an existing one.
+        Args:
+            name: of a checkpoint that was written.
+            state: that it was written with.
+            inside: what else belongs to the transaction.
+        """
+        before = [old for old in self.buffer.get("checkpoints", []) if old != name]
+        names = [*before, name][-self.keep :]
+        with self.buffer.transaction():
+            inside()
+            self.buffer.set("checkpoints", names)
+            self.set_state(state)
+        prune_checkpoints(self.checkpoints, names)
 
-    Raises:
-        RunFolderError: see :func:`check_run`; or it cannot be written, or its buffer is damaged.
-    """
-    check_run(recipe, resume=resume, overwrite=overwrite)
-    path = recipe.run_folder
-    if overwrite and not resume and path.is_dir():
-        shutil.rmtree(path)
-    try:
-        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        (path / "models").mkdir(exist_ok=True)
-        _replace(path / _RECIPE, recipe_toml(recipe))
-    except OSError as error:
-        raise RunFolderError(f"cannot write the run folder {path}: {error}; set output to another place") from error
-    return RunFolder(path, Ledger.open(path, recipe.checkpoints.keep))
+    def newest_checkpoint(self, warn: Callable[[str], None]) -> Path | None:
+        """The newest checkpoint that is whole; the run goes back to it if later ones are not. None before the first.
 
+        What a kill left between a commit and the removal of older checkpoints is removed now.
 
-def stored_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of an existing run, some of its values changed ("rl.iterations=20").
+        Args:
+            warn: is told of each that is damaged.
 
-    Raises:
-        RunFolderError: the folder holds no run.
-    """
-    if not (path / _RECIPE).exists():
-        raise RunFolderError(f"{path} is no run folder: it has no {_RECIPE}")
-    return load_recipe(path / _RECIPE, overrides).model_copy(update={"name": path.name, "output": str(path.parent)})
+        Raises:
+            RunFolderError: there were checkpoints and none is whole.
+        """
+        names: list[str] = self.buffer.get("checkpoints", [])
+        for place in range(len(names) - 1, -1, -1):
+            path = self.checkpoints / names[place]
+            faults = verify_checkpoint(path)
+            if not faults:
+                if place < len(names) - 1:
+                    self._rewind(names[: place + 1], read_state(path))
+                    warn(f"the run goes back to the checkpoint {path}; what came after it is done again")
+                else:
+                    prune_checkpoints(self.checkpoints, names)
+                return path
+            warn(f"the checkpoint {path} is damaged: {'; '.join(faults)}")
+        if names:
+            raise RunFolderError(
+                f"no checkpoint of {self.checkpoints} is whole ({', '.join(names)}), so the run cannot go on; put a "
+                "copy of one back, or start anew with --overwrite (models/ holds the models of the stages that are "
+                "over)"
+            )
+        return None
 
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or leave the one that is there."""
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
-def _check_same(path: Path, recipe: Recipe) -> None:
-    """A run is resumed on its own recipe; only what does not change the meaning of its past may differ."""
-    stored, wanted = _flat(stored_recipe(path).model_dump()), _flat(recipe.model_dump())
-    changed = [key for key in sorted(wanted) if wanted[key] != stored.get(key) and not _free(key)]
-    if changed:
-        differences = "; ".join(f"{key} was {stored.get(key)!r} and is now {wanted[key]!r}" for key in changed)
-        raise RunFolderError(
-            f"the run {path} was started with another recipe: {differences}. That would change what its past means: "
-            f"resume it with its own recipe (perilune resume {path}), or start a new run"
-        )
-
-
-def changes_of(recipe: Recipe) -> list[str]:
-    """What a recipe that resumes a run changes of the stored one, for people: 'rl.iterations: 12 -> 20'."""
-    stored, wanted = _flat(stored_recipe(recipe.run_folder).model_dump()), _flat(recipe.model_dump())
-    return [
-        f"{key}: {stored.get(key)!r} -> {value!r}" for key, value in sorted(wanted.items()) if value != stored.get(key)
-    ]
-
-
-def _free(key: str) -> bool:
-    return key.startswith(("logging.", "evaluation.", "checkpoints.")) or key in _FREE
-
-
-def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+    def _rewind(self, names: list[str], state: RunState) -> None:
+        with self.buffer.transaction():
+            self.buffer.rewind(state.iteration)
+            self.journal.rewind(state.iteration)
+            self.answers.forget()
+            self.buffer.set("checkpoints", names)
+            self.set_state(state)

@@ -1,4 +1,4 @@
-"""What a run has to tell, in the replay buffer's file: lines of its text files, and answers of unfinished evaluations.
+"""What a run has told: the lines of its text files, in the replay buffer's file.
 
 The text files (metrics.jsonl, samples.jsonl, draws.jsonl) are copies. An iteration's lines are committed in the
 transaction that commits the iteration, so that each is there exactly once, whenever the run was killed.
@@ -6,28 +6,20 @@ transaction that commits the iteration, so that each is there exactly once, when
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from perilune.run.buffer import ReplayBuffer
-from perilune.types import Segment, Stop
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     number INTEGER PRIMARY KEY AUTOINCREMENT, file TEXT NOT NULL, event TEXT NOT NULL, name TEXT NOT NULL,
     step INTEGER NOT NULL, line TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (
-    evaluation TEXT NOT NULL, request TEXT NOT NULL, tokens BLOB NOT NULL, logprobs BLOB NOT NULL,
-    version INTEGER NOT NULL, stop TEXT NOT NULL, PRIMARY KEY (evaluation, request));
 """
 
 
 class Journal:
-    """Lines and answers in the file of a replay buffer, written in its transactions."""
+    """Lines in the file of a replay buffer, written in its transactions."""
 
     def __init__(self, buffer: ReplayBuffer) -> None:
-        """Make the tables if they are not there."""
+        """Make the table if it is not there."""
         self._db = buffer.database
         self._db.executescript(_SCHEMA)
 
@@ -61,33 +53,6 @@ class Journal:
         return found.rowcount
 
     def rewind(self, iteration: int) -> None:
-        """Take back what was told after so many iterations, and every answer of an unfinished evaluation."""
+        """Take back what was told after so many iterations."""
         told = "(event IN ('iteration', 'sample', 'draw') AND step >= ?) OR (event = 'evaluation' AND step > ?)"
         self._db.execute(f"DELETE FROM lines WHERE {told}", (iteration, iteration))
-        self._db.execute("DELETE FROM answers")
-
-    def keep_answer(self, evaluation: str, request: str, segment: Segment) -> None:
-        """Keep a response of an evaluation that is under way."""
-        tokens = np.array(segment.tokens, dtype=np.int32).tobytes()
-        logprobs = np.array(segment.logprobs, dtype=np.float64).tobytes()
-        row = (evaluation, request, tokens, logprobs, segment.version, segment.stop.value)
-        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
-
-    def answers(self, evaluation: str) -> Mapping[str, Segment]:
-        """The responses of an evaluation that are there, by request."""
-        rows = self._db.execute(
-            "SELECT request, tokens, logprobs, version, stop FROM answers WHERE evaluation = ?", (evaluation,)
-        )
-        return {
-            request: Segment(
-                tuple(np.frombuffer(tokens, dtype=np.int32).tolist()),
-                tuple(np.frombuffer(logprobs, dtype=np.float64).tolist()),
-                version,
-                Stop(stop),
-            )
-            for request, tokens, logprobs, version, stop in rows
-        }
-
-    def forget_answers(self) -> None:
-        """Drop all answers: their evaluation is over and told."""
-        self._db.execute("DELETE FROM answers")

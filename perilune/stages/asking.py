@@ -7,18 +7,18 @@ from perilune.curation.sample_cache import SampleCache, cache_key, model_digest
 from perilune.protocols import Engine
 from perilune.recipe.recipe import Recipe
 from perilune.rewards.pool import GradingPool
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 
 
-def model_key(recipe: Recipe, parts: Components) -> str:
+def model_key(recipe: Recipe, backends: Backends) -> str:
     """Names all that an answer depends on beside prompt and settings: the weights, and how they compute."""
     engine = recipe.engine.model_dump(mode="json", exclude={"slots", "timeout_seconds"})
-    return cache_key(model_digest(parts.trainer), engine)
+    return cache_key(model_digest(backends.trainer), engine)
 
 
 def asker_for(
-    recipe: Recipe, parts: Components, engine: Engine, grader: GradingPool, cache: SampleCache, model: str
+    recipe: Recipe, backends: Backends, engine: Engine, grader: GradingPool, cache: SampleCache, model: str
 ) -> Asker:
     """An asker of the engine, whose model has this key."""
     judge = rewards_key(recipe.rewards.model_dump(mode="json"))
-    return Asker(engine, grader, parts.decode, cache, model, judge, recipe.seed)
+    return Asker(engine, grader, backends.decode, cache, model, judge, recipe.seed)

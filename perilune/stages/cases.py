@@ -19,7 +19,7 @@ from perilune.sandbox.languages import LANGUAGES
 from perilune.sandbox.programs import Limits
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import task_json
-from perilune.stages.components import Build, Components
+from perilune.stages.backends import Backends, Build
 from perilune.types import Message, Problem, Request
 
 _BEYOND_A_GENERATOR = frozenset({Hurdle.PLAIN, Hurdle.SOLVED})
@@ -33,7 +33,7 @@ def make_cases(recipe: Recipe, path: Path, output: Path, build: Build, *, quiet:
         recipe: [model] and [engine] write the generators, [cases] and [rewards.code] say how they are used.
         path: problems with submissions, see :mod:`perilune.data.solved`.
         output: the kept problems go here, and the funnel with every problem's fate into ``<output>.funnel.json``.
-        build: makes the components, if a problem lacks a generator.
+        build: makes the backends, if a problem lacks a generator.
         quiet: show no progress.
 
     Returns:
@@ -70,18 +70,18 @@ def _written(
     found: dict[str, list[str | None]] = {p.id: [p.generator] for p in problems}
     unwritten = [p for p in problems if p.generator is None and not p.special_judge]
     if unwritten:
-        components = build(recipe)
-        display.note(components.description)
+        backends = build(recipe)
+        display.note(backends.description)
         with (
-            closing(components.workers),
+            closing(backends.workers),
             display.task("generators", len(unwritten) * recipe.cases.attempts) as progress,
         ):
-            found |= write_generators(components, unwritten, recipe, progress)
+            found |= write_generators(backends, unwritten, recipe, progress)
     return found
 
 
 def write_generators(
-    components: Components, problems: Sequence[SolvedProblem], recipe: Recipe, progress: Callable[[int, int], None]
+    backends: Backends, problems: Sequence[SolvedProblem], recipe: Recipe, progress: Callable[[int, int], None]
 ) -> dict[str, list[str | None]]:
     """What the model writes when it is given CYaRon's usage and each statement, ``cases.attempts`` times.
 
@@ -92,7 +92,7 @@ def write_generators(
     requests = []
     for problem in problems:
         message = Message("user", generator_prompt(problem.statement, config.cases))
-        prompt = components.render(Problem(problem.id, (message,), ""))
+        prompt = backends.render(Problem(problem.id, (message,), ""))
         requests += [
             Request(
                 id=f"{problem.id}\n{attempt}",
@@ -106,10 +106,10 @@ def write_generators(
             for attempt in range(config.attempts)
         ]
     found: dict[str, list[str | None]] = {problem.id: [None] * config.attempts for problem in problems}
-    with components.workers.serving(components.trainer) as engine:
+    with backends.workers.serving(backends.trainer) as engine:
         for done, completion in enumerate(engine.generate(requests), 1):
             name, _, attempt = completion.request_id.rpartition("\n")
-            response = components.decode(completion.segment.tokens)
+            response = backends.decode(completion.segment.tokens)
             found[name][int(attempt)] = extract_program(response.encode(errors="replace").decode(), "python")
             progress(done, len(requests))
     return found

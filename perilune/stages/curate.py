@@ -150,7 +150,7 @@ class _Curation:
             )
         values = {f"kept_after_{report.name}": report.kept for report in self._state.reports}
         # A stage that was killed right here is told of once.
-        self._session.run.ledger.journal.forget("curation")
+        self._session.run.journal.forget("curation")
         self._session.tell("curation", 0, {"pile": self._pile, **values})
 
     def _step(self, name: str) -> Callable[[Callable[[int, int], None]], Sequence[Dropped]]:
@@ -198,17 +198,17 @@ class _Curation:
             ruled = {problem.id: by_rules(problem.text, taxonomy) for problem in self._state.problems}
             self._state.tags = {name: tagged for name, tagged in ruled.items() if tagged}
         else:
-            parts, key, keywords = self._session.components, self._model_key(), config.method == "both"
-            scorer = LabelScorer(parts.trainer, parts.render_demonstration, taxonomy, self._cache, key, keywords)
+            backends, key, keywords = self._session.backends, self._model_key(), config.method == "both"
+            scorer = LabelScorer(backends.trainer, backends.render_demonstration, taxonomy, self._cache, key, keywords)
             self._state.tags = scorer.tag(self._state.problems, progress)
         self._note = f"{len(self._state.tags):,} labelled with {len(taxonomy)} disciplines"
         return []
 
     def _guess(self, progress: Callable[[int, int], None]) -> list[Dropped]:
-        config, parts = self._session.recipe.curation.guess, self._session.components
-        asks = [Ask(p, parts.render(guess_prompt(p))) for p in self._state.problems if p.reward not in NOT_GUESSED]
+        config, backends = self._session.recipe.curation.guess, self._session.backends
+        asks = [Ask(p, backends.render(guess_prompt(p))) for p in self._state.problems if p.reward not in NOT_GUESSED]
         settings = Settings(config.attempts, config.temperature, config.max_response_tokens)
-        with parts.workers.serving(parts.trainer) as engine:
+        with backends.workers.serving(backends.trainer) as engine:
             asker = self._asker(engine)
             answers = asker.ask(asks, settings, progress, stated_guess(self._session.recipe.rewards.answer_form))
         self._state.guesses = [rights(given) for given in answers.values()]
@@ -217,10 +217,10 @@ class _Curation:
         return find_guessed(asks, answers)
 
     def _difficulty(self, progress: Callable[[int, int], None]) -> list[Dropped]:
-        config, parts = self._session.recipe.curation.difficulty, self._session.components
+        config, backends = self._session.recipe.curation.difficulty, self._session.backends
         asks = [Ask(problem, self._prompt(problem)) for problem in self._state.problems]
         settings = Settings(config.samples, config.temperature, config.max_response_tokens)
-        with parts.workers.serving(parts.trainer) as engine:
+        with backends.workers.serving(backends.trainer) as engine:
             asker = self._asker(engine)
             answers = asker.ask(asks, settings, progress)
             doubtful = to_confirm(asks, answers, config) if config.confirm else []
@@ -242,16 +242,16 @@ class _Curation:
         return find_over_quota(self._state.problems, tags, recipe.curation.tags, recipe.seed)
 
     def _prompt(self, problem: Problem) -> tuple[int, ...]:
-        return self._session.components.render(dressed(problem, self._source))
+        return self._session.backends.render(dressed(problem, self._source))
 
     def _asker(self, engine: Engine) -> Asker:
-        recipe, parts = self._session.recipe, self._session.components
-        return asker_for(recipe, parts, engine, self._session.grader, self._cache, self._model_key())
+        recipe, backends = self._session.recipe, self._session.backends
+        return asker_for(recipe, backends, engine, self._session.grader, self._cache, self._model_key())
 
     def _model_key(self) -> str:
         """Names all that an answer depends on beside prompt and settings."""
         if self._model is None:
-            self._model = model_key(self._session.recipe, self._session.components)
+            self._model = model_key(self._session.recipe, self._session.backends)
         return self._model
 
     def _telling(self, name: str, bar: Callable[[int, int], None]) -> Callable[[int, int], None]:

@@ -20,7 +20,7 @@ from perilune.errors import ProblemsError
 from perilune.recipe.recipe import ModelConfig, Recipe
 from perilune.run.jsonl import restore_lines
 from perilune.run.metrics import METRICS_FILE, event_line
-from perilune.stages.components import Build, Components
+from perilune.stages.backends import Backends, Build
 from perilune.stages.session import Session
 from perilune.stages.watched import watched
 from perilune.types import Problem
@@ -36,8 +36,8 @@ def write_warmup_set(session: Session, build: Build, *, done: str | None = None)
     Responses are kept as they finish: a run that was killed generates the others alone.
 
     Args:
-        session: the run; its components write, unless ``warmup.teacher`` names another model.
-        build: makes the teacher's components.
+        session: the run; its backends write, unless ``warmup.teacher`` names another model.
+        build: makes the teacher's backends.
         done: the step of the run that is over with it.
 
     Returns:
@@ -87,7 +87,7 @@ def _kind(problem: Problem) -> tuple[tuple[str, ...], float | None]:
 def _built(session: Session, build: Build, problems: list[Problem], prompts: WarmupPrompts) -> WarmupSet:
     """By the model of the run, or by the teacher, whose memory is free again afterwards."""
     if session.recipe.warmup.teacher is None:
-        return _asked(session, session.components, problems, prompts)
+        return _asked(session, session.backends, problems, prompts)
     built = _taught(session, build, problems, prompts)
     # Models and caches hang together in circles, so that nothing goes before they are looked for.
     gc.collect()
@@ -104,31 +104,34 @@ def _taught(session: Session, build: Build, problems: list[Problem], prompts: Wa
         return _asked(session, teacher, problems, prompts)
 
 
-def _asked(session: Session, parts: Components, problems: list[Problem], prompts: WarmupPrompts) -> WarmupSet:
-    config, journal, key = session.recipe.warmup, session.run.ledger.journal, _key(session, parts)
+def _asked(session: Session, backends: Backends, problems: list[Problem], prompts: WarmupPrompts) -> WarmupSet:
+    config, answers, key = session.recipe.warmup, session.run.answers, _key(session, backends)
     total = len(problems) * len(set(config.variants)) * config.samples
-    with session.display.task("demonstrations", total) as progress, parts.workers.serving(parts.trainer) as engine:
+    with (
+        session.display.task("demonstrations", total) as progress,
+        backends.workers.serving(backends.trainer) as engine,
+    ):
         return build_demonstrations(
             engine,
             session.grader,
             problems,
             prompts,
-            parts.render,
-            parts.decode,
+            backends.render,
+            backends.decode,
             config,
             answer_form=form_to_write(session.recipe.rewards.answer_form),
             seed=session.recipe.seed,
             progress=progress,
-            known=journal.answers(key),
-            keep=lambda name, segment: journal.keep_answer(key, name, segment),
+            known=answers.of(key),
+            keep=lambda name, segment: answers.keep(key, name, segment),
         )
 
 
-def _key(session: Session, parts: Components) -> str:
+def _key(session: Session, backends: Backends) -> str:
     """What the responses depend on, beside problem, variant and sample: the weights, and how they are asked."""
     config = session.recipe.warmup
     settings = [
-        config.teacher or "", parts.trainer.version, session.recipe.seed, config.shots, config.examples,
+        config.teacher or "", backends.trainer.version, session.recipe.seed, config.shots, config.examples,
         config.max_response_tokens, config.temperature,
     ]  # fmt: skip
     return f"warmup/{blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()}"
@@ -136,18 +139,18 @@ def _key(session: Session, parts: Components) -> str:
 
 def _commit(session: Session, summary: dict[str, Any], done: str | None) -> None:
     """Tell the figures, mark the step as done and drop the responses, all or nothing."""
-    ledger = session.run.ledger
+    run = session.run
     line = event_line(_EVENT, 0, summary)
-    with ledger.buffer.transaction():
-        replaced = ledger.journal.forget(_EVENT)
-        ledger.journal.add(METRICS_FILE, _EVENT, 0, line)
-        ledger.journal.forget_answers()
+    with run.buffer.transaction():
+        replaced = run.journal.forget(_EVENT)
+        run.journal.add(METRICS_FILE, _EVENT, 0, line)
+        run.answers.forget()
         if done is not None:
-            progress = ledger.progress
-            ledger.set_progress(replace(progress, steps_done=(*progress.steps_done, done)))
+            state = run.state
+            run.set_state(replace(state, steps_done=(*state.steps_done, done)))
     session.log.append(line, _EVENT, 0, summary)
     if replaced:
-        restore_lines(session.run.path / METRICS_FILE, ledger.journal.lines(METRICS_FILE))
+        restore_lines(session.run.path / METRICS_FILE, run.journal.lines(METRICS_FILE))
 
 
 def _line(summary: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ def _samples(session: Session, pair: Preference, number: int) -> tuple[Sample, S
 def _sample(
     session: Session, pair: Preference, text: str, number: int, *, advantage: float, ended: bool = True
 ) -> Sample:
-    prompt, response = session.components.render_demonstration(Demonstration(pair.problem, text))
+    prompt, response = session.backends.render_demonstration(Demonstration(pair.problem, text))
     if not ended and len(response) > 1:
         response = response[:-1]
     mask = (False,) * len(prompt) + (True,) * len(response)
@@ -77,12 +77,12 @@ def _sample(
 def _referenced(session: Session, samples: Sequence[Sample]) -> list[Sample]:
     """The samples with their log-probabilities under the model before the stage, computed once and kept in the run."""
     path, key = session.run.path / _REFERENCE, _key(samples)
-    if session.run.ledger.progress.sft_steps:
+    if session.run.state.sft_steps:
         # The policy has moved: what was computed before it did counts.
         found = _kept(path, key)
     else:
         with session.display.task("reference", len(samples)) as progress:
-            scored = session.components.trainer.logprobs(samples)
+            scored = session.backends.trainer.logprobs(samples)
             progress(len(samples), len(samples))
         found = [sum(row) for row in scored]
         replace_lines(path, [json.dumps({"key": key, "logprobs": found}) + "\n"])

@@ -28,26 +28,26 @@ def measure(
         during: an evaluation in the midst of RL: greedy alone, on ``evaluation.during_count`` problems.
         done: the step of the run that is over with it.
     """
-    config, parts, journal = session.recipe.evaluation, session.components, session.run.ledger.journal
+    config, backends, answers = session.recipe.evaluation, session.backends, session.run.answers
     problems = session.heldout[: config.during_count] if during else session.heldout
     samples = 0 if during else config.samples
     key = _key(session, name)
-    with session.clock.phase("evaluate"), parts.workers.serving(parts.trainer) as engine:
+    with session.clock.phase("evaluate"), backends.workers.serving(backends.trainer) as engine:
         label = f"evaluate {name}"
         with session.display.task(label, len(problems) * (1 + samples)) as progress:
             responses = evaluate(
                 engine,
                 session.grader,
                 problems,
-                parts.render,
-                parts.decode,
+                backends.render,
+                backends.decode,
                 max_response_tokens=config.max_response_tokens,
                 samples=samples,
                 temperature=config.temperature,
                 seed=session.recipe.seed,
                 progress=progress,
-                known=journal.answers(key),
-                keep=lambda request, segment: journal.keep_answer(key, request, segment),
+                known=answers.of(key),
+                keep=lambda request, segment: answers.keep(key, request, segment),
             )
         summary = summarize(responses)
         write_responses(session.run.path / "evaluations" / f"{name}.jsonl", responses)
@@ -58,24 +58,24 @@ def measure(
 
 def _commit(session: Session, name: str, step: int, summary: EvaluationSummary, done: str | None) -> None:
     """Tell the result, mark the step as done and drop the answers, all or nothing."""
-    ledger = session.run.ledger
+    run = session.run
     values = {"name": name, "summary": summary.to_dict()}
     line = event_line("evaluation", step, values)
-    with ledger.buffer.transaction():
+    with run.buffer.transaction():
         # A run that is made longer, or that went back, is evaluated again under the same name.
-        replaced = ledger.journal.forget("evaluation", name=name)
-        ledger.journal.add(METRICS_FILE, "evaluation", step, line, name)
-        ledger.journal.forget_answers()
+        replaced = run.journal.forget("evaluation", name=name)
+        run.journal.add(METRICS_FILE, "evaluation", step, line, name)
+        run.answers.forget()
         if done is not None:
-            progress = ledger.progress
-            ledger.set_progress(replace(progress, steps_done=(*progress.steps_done, done)))
+            state = run.state
+            run.set_state(replace(state, steps_done=(*state.steps_done, done)))
     session.log.append(line, "evaluation", step, values)
     if replaced:
-        restore_lines(session.run.path / METRICS_FILE, ledger.journal.lines(METRICS_FILE))
+        restore_lines(session.run.path / METRICS_FILE, run.journal.lines(METRICS_FILE))
 
 
 def _key(session: Session, name: str) -> str:
     """What the answers of an evaluation depend on, beside the problem: the weights, and how they are asked."""
     config = session.recipe.evaluation
-    settings = [session.components.trainer.version, session.recipe.seed, config.max_response_tokens, config.temperature]
+    settings = [session.backends.trainer.version, session.recipe.seed, config.max_response_tokens, config.temperature]
     return f"{name}/{blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()}"

@@ -35,10 +35,10 @@ from perilune.rewards.pool import GradingPool
 from perilune.run.jsonl import json_line, replace_lines
 from perilune.run.metrics import read_metrics
 from perilune.stages.asking import asker_for, model_key
-from perilune.stages.components import Merge
-from perilune.stages.inner import Inner
+from perilune.stages.backends import Merge
 from perilune.stages.sample import FOLDER as SAMPLING
 from perilune.stages.sample import SUMMARY_FILE
+from perilune.stages.subruns import Subruns
 from perilune.stages.watched import watched
 from perilune.types import ScoredResponse, Verdict
 
@@ -80,31 +80,31 @@ def check_long2short(recipe: Recipe, merge: Merge | None) -> None:
             )
 
 
-def make_short_model(inner: Inner) -> Path:
+def make_short_model(subruns: Subruns) -> Path:
     """The stage short_sft: a model of short answers from the recipe's model, in ``RUN/models/short``."""
-    place = inner.folder / _SHORT_SFT
-    if not _measured(place, "warmup") or not inner.model(SHORT).exists():
-        inner.display.heading("short-CoT model: SFT on short answers, from the base")
-        inner.run(_SHORT_SFT, ("sft",), inner.recipe.model.name, sft=inner.recipe.short_sft)
-    return inner.take_model(place, "warmup", inner.model(SHORT))
+    place = subruns.folder / _SHORT_SFT
+    if not _measured(place, "warmup") or not subruns.model(SHORT).exists():
+        subruns.display.heading("short-CoT model: SFT on short answers, from the base")
+        subruns.run(_SHORT_SFT, ("sft",), subruns.recipe.model.name, sft=subruns.recipe.short_sft)
+    return subruns.take_model(place, "warmup", subruns.model(SHORT))
 
 
-def long2short(inner: Inner, merge: Merge | None) -> Path:
+def long2short(subruns: Subruns, merge: Merge | None) -> Path:
     """Make and measure every model that is still to come; return the folder with the outcome.
 
     Raises:
         PeriluneError: what a user can mend; what was finished stays.
     """
-    return _Long2Short(inner, merge).run()
+    return _Long2Short(subruns, merge).run()
 
 
 class _Long2Short:
     """One long2short under way."""
 
-    def __init__(self, inner: Inner, merge: Merge | None) -> None:
-        self._inner, self._merge = inner, merge
-        self._config = inner.recipe.long2short
-        self._folder = inner.folder / FOLDER
+    def __init__(self, subruns: Subruns, merge: Merge | None) -> None:
+        self._subruns, self._merge = subruns, merge
+        self._config = subruns.recipe.long2short
+        self._folder = subruns.folder / FOLDER
         self._before = _read(self._folder / RESULTS)
         self._measured: dict[str, list[ScoredResponse]] = {}
         self._seconds: dict[str, float] = {}
@@ -117,7 +117,7 @@ class _Long2Short:
 
     def run(self) -> Path:
         """All models in turn; the outcome is written after each."""
-        display = self._inner.display
+        display = self._subruns.display
         for number, name in enumerate(self._names, 1):
             display.heading(f"long2short {number} of {len(self._names)}: {_title(name)}")
             model = self._model(name)
@@ -132,7 +132,7 @@ class _Long2Short:
         if name == LONG:
             return self._long()
         if name == SHORT:
-            return self._config.short_model or str(self._inner.model(SHORT))
+            return self._config.short_model or str(self._subruns.model(SHORT))
         *earlier, step = name.split("+")
         if name == "merge":
             return self._merged()
@@ -147,11 +147,11 @@ class _Long2Short:
         """The model that the recipe names, else that of this run's last stage that trained one, else the recipe's."""
         if self._config.long_model is not None:
             return self._config.long_model
-        stages = self._inner.recipe.stages
+        stages = self._subruns.recipe.stages
         trained = [stage for stage in stages if stage in dict(_MODEL_AFTER)]
         if not trained:
-            return self._inner.recipe.model.name
-        return str(self._inner.model(dict(_MODEL_AFTER)[trained[-1]]))
+            return self._subruns.recipe.model.name
+        return str(self._subruns.model(dict(_MODEL_AFTER)[trained[-1]]))
 
     def _merged(self) -> str:
         target = self._made("merge")
@@ -159,9 +159,9 @@ class _Long2Short:
             assert self._merge is not None
             started = time.monotonic()
             models = [self._model(LONG), self._model(SHORT)]
-            with self._inner.display.task("merge", 1) as progress:
+            with self._subruns.display.task("merge", 1) as progress:
                 self._merge(
-                    models, target, config=self._config.merge, base=self._inner.recipe.model.name, progress=progress
+                    models, target, config=self._config.merge, base=self._subruns.recipe.model.name, progress=progress
                 )
             self._seconds["merge"] = time.monotonic() - started
         return str(target)
@@ -169,23 +169,23 @@ class _Long2Short:
     def _trained(self, name: str, step: str, parent: str) -> str:
         """A run within the run, its model moved to the others."""
         place, made = f"{FOLDER}/{name}", {"shortest": "warmup", "dpo": "dpo", "rl": "final"}[step]
-        folder = self._inner.folder / place
+        folder = self._subruns.folder / place
         if not _measured(folder, made) or not (self._made(name).exists() or (folder / "models" / made).exists()):
             if step == "rl":
-                self._inner.run(place, ("rl",), parent, rl=self._rl())
+                self._subruns.run(place, ("rl",), parent, rl=self._rl())
             else:
                 # All methods share one cache, so that a model is asked for each response once.
                 cache = {"cache": str((self._folder / "samples.sqlite").resolve())}
-                sample = self._inner.recipe.sample
+                sample = self._subruns.recipe.sample
                 sample = sample if sample.cache else sample.model_copy(update=cache)
                 stages = ("sample", "sft" if step == "shortest" else "dpo")
                 changes = {"sft": self._config.sft} if step == "shortest" else {}
-                self._inner.run(place, stages, parent, sample=sample, **changes)  # type: ignore[arg-type]
-        return str(self._inner.take_model(folder, made, self._made(name)))
+                self._subruns.run(place, stages, parent, sample=sample, **changes)  # type: ignore[arg-type]
+        return str(self._subruns.take_model(folder, made, self._made(name)))
 
     def _rl(self) -> RLConfig:
         """The second phase's settings, with the bands of difficulty that curation has found."""
-        found = self._inner.recipe.rl.sampling
+        found = self._subruns.recipe.rl.sampling
         config = RLConfig.model_validate(self._config.rl.model_dump())
         if config.sampling.hard_difficulty is not None or found.hard_difficulty is None:
             return config
@@ -198,7 +198,7 @@ class _Long2Short:
         if self._start is None or set(self._start["folders"]) != set(candidates):
             self._start = self._choose(candidates)
             self._write(finished=False)
-        self._inner.display.note(self._start["told"])
+        self._subruns.display.note(self._start["told"])
         return candidates[self._start["picked"]]
 
     def _candidates(self) -> dict[str, str]:
@@ -208,8 +208,8 @@ class _Long2Short:
             return {name: self._model(name) if name in (LONG, *self._config.models) else name for name in named}
         found = {LONG: self._long()}
         if self._config.long_model is None:
-            folders = sorted((self._inner.folder / "models").iterdir(), key=lambda path: path.stat().st_mtime)
-            after = {dict(_MODEL_AFTER)[stage] for stage in self._inner.recipe.stages if stage in dict(_MODEL_AFTER)}
+            folders = sorted((self._subruns.folder / "models").iterdir(), key=lambda path: path.stat().st_mtime)
+            after = {dict(_MODEL_AFTER)[stage] for stage in self._subruns.recipe.stages if stage in dict(_MODEL_AFTER)}
             own = [folder for folder in folders if folder.name in after or folder.name.startswith("iteration-")]
             found |= {f.name: str(f) for f in own if (f / "config.json").exists() and str(f) != found[LONG]}
         return found
@@ -227,30 +227,30 @@ class _Long2Short:
             for name, b in balances.items()
         ]
         seen = "; ".join(f"{name} {b.accuracy:.1%} at {b.mean_tokens:.0f} tokens" for name, b in balances.items())
-        told = f"long2short RL starts from {picked}, by the rule {_rule(self._inner.recipe)}: {seen}"
+        told = f"long2short RL starts from {picked}, by the rule {_rule(self._subruns.recipe)}: {seen}"
         return {"rule": config.rule, "told": told, "candidates": rows, "folders": list(candidates), "picked": picked}
 
     def _balance(self, name: str, model: str) -> Balance:
         """Accuracy and length on training problems, greedy; answers are cached."""
-        recipe, config = self._inner.recipe, self._config.start
-        problems = evenly(self._inner.train[::-1], lambda p: (p.tags, p.difficulty), config.problems)
+        recipe, config = self._subruns.recipe, self._config.start
+        problems = evenly(self._subruns.train[::-1], lambda p: (p.tags, p.difficulty), config.problems)
         named = recipe.model.model_copy(update={"name": model, "revision": None})
-        parts = watched(self._inner.build(recipe.model_copy(update={"model": named})), recipe)
+        backends = watched(self._subruns.build(recipe.model_copy(update={"model": named})), recipe)
         cache = SampleCache(self._folder / "samples.sqlite")
         settings = Settings(1, 0.0, recipe.evaluation.max_response_tokens)
         try:
             with (
-                closing(parts.workers),
-                GradingPool(recipe.rewards, on_event=self._inner.display.note) as grader,
-                parts.watchdog.watching(self._folder),
-                self._inner.display.task(f"candidate {name}", len(problems)) as progress,
-                parts.workers.serving(parts.trainer) as engine,
+                closing(backends.workers),
+                GradingPool(recipe.rewards, on_event=self._subruns.display.note) as grader,
+                backends.watchdog.watching(self._folder),
+                self._subruns.display.task(f"candidate {name}", len(problems)) as progress,
+                backends.workers.serving(backends.trainer) as engine,
             ):
-                asker = asker_for(recipe, parts, engine, grader, cache, model_key(recipe, parts))
-                answers = asker.ask([Ask(p, parts.render(p)) for p in problems], settings, progress)
+                asker = asker_for(recipe, backends, engine, grader, cache, model_key(recipe, backends))
+                answers = asker.ask([Ask(p, backends.render(p)) for p in problems], settings, progress)
         finally:
             cache.close()
-        del parts, engine, asker
+        del backends, engine, asker
         gc.collect()
         graded = [a for (a,) in answers.values() if a.grade.verdict is not Verdict.ERROR]
         tokens = [a.tokens for (a,) in answers.values()]
@@ -258,31 +258,31 @@ class _Long2Short:
 
     def _responses(self, name: str, model: str) -> list[ScoredResponse]:
         """The model's answers to the held-out problems, given now if they are not there."""
-        inner = self._inner
+        subruns = self._subruns
         if name == LONG and self._config.long_model is None:
             # The run has measured it, with the same seeds.
-            own = inner.folder / "evaluations" / f"{Path(model).name}.jsonl"
-            if Path(model).parent == inner.folder / "models" and own.exists():
+            own = subruns.folder / "evaluations" / f"{Path(model).name}.jsonl"
+            if Path(model).parent == subruns.folder / "models" and own.exists():
                 return read_responses(own)
         if name == SHORT and self._config.short_model is None:
-            return read_responses(inner.folder / _SHORT_SFT / "evaluations" / "warmup.jsonl")
+            return read_responses(subruns.folder / _SHORT_SFT / "evaluations" / "warmup.jsonl")
         step = name.rsplit("+", maxsplit=1)[-1]
         trained = {"shortest": "warmup", "dpo": "dpo", "rl": "final"}
         if step in trained:
             return read_responses(self._folder / name / "evaluations" / f"{trained[step]}.jsonl")
         folder = self._folder / name
         if not _measured(folder, "base"):
-            inner.run(f"{FOLDER}/{name}", (), model)
+            subruns.run(f"{FOLDER}/{name}", (), model)
         return read_responses(folder / "evaluations" / "base.jsonl")
 
     def _write(self, *, finished: bool) -> None:
         """What is known so far, as figures and as a page."""
         points = {point.name: point for point in trade_off(self._measured, LONG)} if self._measured else {}
-        config = self._inner.recipe.evaluation
+        config = self._subruns.recipe.evaluation
         told = list(told_order(tuple(points.values()))) if len(points) > 1 else []
         problems = len({response.problem.id for response in self._measured.get(LONG, [])})
         results = {
-            "name": self._inner.recipe.name,
+            "name": self._subruns.recipe.name,
             "finished": finished,
             "reference": LONG,
             "models": [self._row(name, points.get(name)) for name in self._names],
@@ -292,7 +292,7 @@ class _Long2Short:
                 "problems": problems,
                 "max_response_tokens": config.max_response_tokens,
                 "samples": config.samples,
-                "seed": self._inner.recipe.seed,
+                "seed": self._subruns.recipe.seed,
             },
             "orders": told,
         }
@@ -317,12 +317,12 @@ class _Long2Short:
 
     def _facts(self, name: str) -> list[list[str]]:
         """What is worth knowing of how a model was made."""
-        step, recipe = name.rsplit("+", maxsplit=1)[-1], self._inner.recipe
+        step, recipe = name.rsplit("+", maxsplit=1)[-1], self._subruns.recipe
         if step == "merge":
             merge = self._config.merge
             return [["method", merge.method], ["weight of the long model", f"{merge.long_weight:g}"]]
         if step == SHORT and self._config.short_model is None:
-            return [["SFT steps", str(_count(self._inner.folder / _SHORT_SFT, "sft_step"))]]
+            return [["SFT steps", str(_count(self._subruns.folder / _SHORT_SFT, "sft_step"))]]
         folder = self._folder / name
         if step == "shortest":
             return [
@@ -359,7 +359,7 @@ class _Long2Short:
     def _spent(self, name: str) -> float | None:
         """Seconds that making and measuring took, all sessions together."""
         kept = {row["name"]: row.get("seconds") for row in self._before.get("models", [])}
-        folder = self._inner.folder / _SHORT_SFT if name == SHORT else self._folder / name
+        folder = self._subruns.folder / _SHORT_SFT if name == SHORT else self._folder / name
         phases = [event["phases"] for event in _events(folder) if event["event"] == "seconds"]
         seconds = sum(value or 0.0 for table in phases for value in table.values())
         if name == "merge" and name not in self._seconds:

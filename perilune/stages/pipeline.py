@@ -6,7 +6,7 @@ import gc
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from perilune.data.chat import drop_long_prompts
@@ -16,23 +16,24 @@ from perilune.report.run_page import write_report
 from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import check_rewards_work
-from perilune.run.folder import RunFolder, changes_of, check_run, open_run
+from perilune.run.folder import RunFolder
 from perilune.run.folders import write_folder
 from perilune.run.jsonl import restore_lines
 from perilune.run.metrics import METRICS_FILE, MetricsLog
+from perilune.run.opening import changes_of, check_run, open_run
 from perilune.run.summary import write_summary
 from perilune.run.timing import Clock, peak_memory_gb
-from perilune.stages.components import Build, Merge
+from perilune.stages.backends import Build, Merge
 from perilune.stages.curate import check_curation, curate, with_curated
 from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.dpo import optimize_preferences
 from perilune.stages.evaluate import measure
-from perilune.stages.inner import Inner
 from perilune.stages.long2short import check_long2short, long2short, make_short_model
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.sample import draw_samples
 from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
+from perilune.stages.subruns import Subruns
 from perilune.stages.watched import watched
 from perilune.types import Problem
 
@@ -53,7 +54,7 @@ def run_pipeline(
 
     Args:
         recipe: what to do.
-        build: makes the components, called after the cheap checks.
+        build: makes the backends, called after the cheap checks.
         merge: merges models, for long2short.
         resume: continue an existing run.
         overwrite: replace an existing run.
@@ -64,28 +65,18 @@ def run_pipeline(
     """
     if "long2short" in recipe.stages:
         check_long2short(recipe, merge)
-    lasting = run_session(recipe, build, resume=resume, overwrite=overwrite, quiet=quiet)
+    found, train = run_session(recipe, build, resume=resume, overwrite=overwrite, quiet=quiet)
     # The session's models are gone by now; each of these stages has its own.
     gc.collect()
     with Display(quiet=quiet) as display:
-        inner = Inner(lasting.recipe, lasting.train, build, display, quiet, run_session)
+        subruns = Subruns(found, train, build, display, quiet, run_session)
         if "short_sft" in recipe.stages:
-            make_short_model(inner)
+            make_short_model(subruns)
         if "long2short" in recipe.stages:
-            long2short(inner, merge)
+            long2short(subruns, merge)
         if any(stage in APART for stage in recipe.stages):
             write_report(recipe.run_folder)
     return recipe.run_folder
-
-
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """What of a session the stages after it need."""
-
-    recipe: Recipe
-    """With what curation has found."""
-    train: tuple[Problem, ...]
-    """Curated, if the recipe says so."""
 
 
 def run_session(
@@ -97,56 +88,33 @@ def run_session(
     overwrite: bool = False,
     quiet: bool = False,
     nested: bool = False,
-) -> Lasting:
+) -> tuple[Recipe, tuple[Problem, ...]]:
     """Run the stages that share one model, those that are still to come.
 
     Args:
         recipe: what to do.
-        build: makes the components, called after the cheap checks; not at all if there is no step.
+        build: makes the backends, called after the cheap checks; not at all if there is no step.
         train: the training problems, in place of the recipe's.
         resume: continue an existing run.
         overwrite: replace an existing run.
         quiet: show no progress.
         nested: the run is a part of another, whose outcome is told.
 
+    Returns:
+        What the stages after it go on from: the recipe with what curation has found, the training problems that stay.
+
     Raises:
         PeriluneError: what a user can mend, with a message that says how.
     """
-    # Curation takes a pile as it is, and says itself what it cannot use.
-    load_train = load_pile if "curate" in recipe.stages else load_problems
-    train = tuple(load_train(recipe.problems.train, "train")) if train is None else tuple(train)
-    heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
-    if "curate" in recipe.stages:
-        check_curation(recipe)
-    check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
+    train, heldout = _load_problems(recipe, train)
     check_run(recipe, resume=resume, overwrite=overwrite)
     if not plan(recipe):
         open_run(recipe, resume=resume, overwrite=overwrite).buffer.close()
-        return Lasting(recipe, train)
-    clock = Clock()
+        return recipe, train
     with ExitStack() as stack:
         display = stack.enter_context(Display(quiet=quiet))
         display.heading(f"Perilune: {recipe.name}, {len(train)} problems, {len(heldout)} held out")
-        with clock.phase("setup"):
-            grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
-            components = watched(build(recipe), recipe)
-            stack.enter_context(closing(components.workers))
-            if "curate" not in recipe.stages:
-                train = drop_long_prompts(train, components.render, recipe.problems.train.max_prompt_tokens)
-            heldout = drop_long_prompts(heldout, components.render, recipe.problems.heldout.max_prompt_tokens)
-            # Only now: a start that fails on the recipe leaves nothing behind, and what was there untouched.
-            changes = changes_of(recipe) if resume and recipe.run_folder.exists() else []
-            run = open_run(recipe, resume=resume, overwrite=overwrite)
-            stack.callback(run.buffer.close)
-            stack.enter_context(components.watchdog.watching(run.path))
-            checkpoint = run.ledger.newest(display.warn)
-            if checkpoint is not None:
-                components.trainer.load(checkpoint)
-        display.note(components.description)
-        for change in changes:
-            display.note(f"changed: {change}")
-        log = stack.enter_context(_open_log(run, recipe))
-        session = Session(recipe, run, components, grader, log, display, train, heldout, clock)
+        session = _open_session(stack, recipe, build, display, (train, heldout), resume=resume, overwrite=overwrite)
         try:
             session = _run_steps(session, build)
         except BaseException:
@@ -154,15 +122,61 @@ def run_session(
                 _tell_seconds(session)
             raise
         _tell_seconds(session)
-        summary, report = write_summary(run.path), write_report(run.path)
+        summary, report = write_summary(session.run.path), write_report(session.run.path)
         if not nested:
             display.finish(summary, report)
-    return Lasting(session.recipe, session.train)
+    return session.recipe, session.train
+
+
+def _load_problems(recipe: Recipe, train: Sequence[Problem] | None) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Training and held-out problems, and whether what is to be done with them can be done."""
+    # Curation takes a pile as it is, and says itself what it cannot use.
+    load_train = load_pile if "curate" in recipe.stages else load_problems
+    train = tuple(load_train(recipe.problems.train, "train")) if train is None else tuple(train)
+    heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
+    if "curate" in recipe.stages:
+        check_curation(recipe)
+    check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
+    return train, heldout
+
+
+def _open_session(
+    stack: ExitStack,
+    recipe: Recipe,
+    build: Build,
+    display: Display,
+    problems: tuple[tuple[Problem, ...], tuple[Problem, ...]],
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> Session:
+    """Graders, model and engine, then the run folder; all are closed with the stack."""
+    clock, (train, heldout) = Clock(), problems
+    with clock.phase("setup"):
+        grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
+        backends = watched(build(recipe), recipe)
+        stack.enter_context(closing(backends.workers))
+        if "curate" not in recipe.stages:
+            train = drop_long_prompts(train, backends.render, recipe.problems.train.max_prompt_tokens)
+        heldout = drop_long_prompts(heldout, backends.render, recipe.problems.heldout.max_prompt_tokens)
+        # Only now: a start that fails on the recipe leaves nothing behind, and what was there untouched.
+        changes = changes_of(recipe) if resume and recipe.run_folder.exists() else []
+        run = open_run(recipe, resume=resume, overwrite=overwrite)
+        stack.callback(run.buffer.close)
+        stack.enter_context(backends.watchdog.watching(run.path))
+        checkpoint = run.newest_checkpoint(display.warn)
+        if checkpoint is not None:
+            backends.trainer.load(checkpoint)
+    display.note(backends.description)
+    for change in changes:
+        display.note(f"changed: {change}")
+    log = stack.enter_context(_open_log(run, recipe))
+    return Session(recipe, run, backends, grader, log, display, train, heldout, clock)
 
 
 def _open_log(run: RunFolder, recipe: Recipe) -> MetricsLog:
     """The run's text files, as its journal has them, open for more."""
-    journal, logging = run.ledger.journal, recipe.logging
+    journal, logging = run.journal, recipe.logging
     missing = restore_lines(run.path / METRICS_FILE, journal.lines(METRICS_FILE))
     for file in (SAMPLES_FILE, DRAWS_FILE):
         restore_lines(run.path / file, journal.lines(file))
@@ -190,14 +204,14 @@ def plan(recipe: Recipe) -> list[str]:
 
 def _run_steps(session: Session, build: Build) -> Session:
     """Take the steps that are not done; each is committed when it is done. Return the session after curation."""
-    ledger, display = session.run.ledger, session.display
+    run, display = session.run, session.display
     _reopen_rl(session)
     steps = plan(session.recipe)
     for number, step in enumerate(steps, 1):
-        if step not in ledger.progress.steps_done:
+        if step not in run.state.steps_done:
             display.heading(f"Step {number} of {len(steps)}: {step}")
             if step.startswith("evaluate "):
-                measure(session, step.removeprefix("evaluate "), step=ledger.progress.iteration, done=step)
+                measure(session, step.removeprefix("evaluate "), step=run.state.iteration, done=step)
             else:
                 _run_stage(session, step, build)
         if step == "curate":
@@ -207,12 +221,12 @@ def _run_steps(session: Session, build: Build) -> Session:
 
 def _reopen_rl(session: Session) -> None:
     """A finished run that is resumed with more iterations has RL before it again."""
-    ledger = session.run.ledger
-    progress = ledger.progress
-    if progress.iteration < session.recipe.rl.iterations:
-        done = tuple(step for step in progress.steps_done if step not in {"rl", "evaluate final"})
-        if done != progress.steps_done:
-            ledger.set_progress(replace(progress, steps_done=done))
+    run = session.run
+    state = run.state
+    if state.iteration < session.recipe.rl.iterations:
+        done = tuple(step for step in state.steps_done if step not in {"rl", "evaluate final"})
+        if done != state.steps_done:
+            run.set_state(replace(state, steps_done=done))
 
 
 def _run_stage(session: Session, stage: str, build: Build) -> None:
@@ -226,18 +240,18 @@ def _run_stage(session: Session, stage: str, build: Build) -> None:
         "rl": reinforce,
     }
     stages[stage](session)
-    ledger, trainer = session.run.ledger, session.components.trainer
-    if stage in ledger.progress.steps_done:
+    run, trainer = session.run, session.backends.trainer
+    if stage in run.state.steps_done:
         return  # Committed with what it tells: its responses are gone then, and may not be asked for again.
     if stage in MODEL_AFTER:
         with session.clock.phase("save"):
             write_folder(session.run.model(MODEL_AFTER[stage]), trainer.save_pretrained)
-    progress = replace(ledger.progress, steps_done=(*ledger.progress.steps_done, stage))
+    state = replace(run.state, steps_done=(*run.state.steps_done, stage))
     if stage in ("sft", "dpo"):
         with session.clock.phase("save"):
-            progress = replace(progress, sft_steps=0)
-            ledger.write(trainer, stage, progress)
-            ledger.commit(stage, progress)
+            state = replace(state, sft_steps=0)
+            run.write_checkpoint(trainer, stage, state)
+            run.commit(stage, state)
     else:
         # The model is as it was before, or the last iteration has a checkpoint of it.
-        ledger.set_progress(progress)
+        run.set_state(state)

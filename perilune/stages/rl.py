@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from perilune.errors import EngineError
-from perilune.rl.loop import Iteration, Parts, iterate
+from perilune.rl.loop import Iteration, Master, iterate
 from perilune.rl.measurements import iteration_metrics, tags_drawn, with_phases
 from perilune.rl.sampler import ProblemSampler
 from perilune.run.folders import write_folder
@@ -24,11 +24,11 @@ DRAWS_FILE = "draws.jsonl"
 
 def reinforce(session: Session) -> None:
     """Run the recipe's RL iterations that are still to come."""
-    recipe, run, components = session.recipe, session.run, session.components
+    recipe, run, backends = session.recipe, session.run, session.backends
     sampler = ProblemSampler(session.train, recipe.rl.sampling, recipe.seed)
-    sampler.restore(run.ledger.progress.sampler)
+    sampler.restore(run.state.sampler)
     # The evaluation that was due when the run was stopped.
-    _evaluate_when_due(session, run.ledger.progress.iteration)
+    _evaluate_when_due(session, run.state.iteration)
     telling = _Telling(session)
     with session.display.phases(recipe.rl.iterations) as phases:
 
@@ -36,21 +36,20 @@ def reinforce(session: Session) -> None:
             phases.advance("train", step.number, step.steps)
             warn_of_skipped(session, step)
 
-        parts = Parts(
-            trainer=components.trainer,
-            workers=components.workers,
+        master = Master(
+            trainer=backends.trainer,
+            workers=backends.workers,
             grader=session.grader,
-            ledger=run.ledger,
+            run=run,
             sampler=sampler,
-            render=components.render,
-            decode=components.decode,
-            skipped=run.skipped,
+            render=backends.render,
+            decode=backends.decode,
             seed=recipe.seed,
             on_segment=lambda done, total: phases.advance("rollout", done, total),
             on_step=on_step,
             tell=telling.commit,
         )
-        for done in iterate(parts, recipe.rl):
+        for done in iterate(master, recipe.rl):
             telling.show(done)
             _keep_model(session, done.number + 1)
             _evaluate_when_due(session, done.number + 1)
@@ -69,12 +68,12 @@ class _Telling:
 
     def commit(self, done: Iteration) -> None:
         """Within the transaction."""
-        self._metrics = with_phases(iteration_metrics(done), self._session.components.workers.take_phases())
+        self._metrics = with_phases(iteration_metrics(done), self._session.backends.workers.take_phases())
         self._told = {**self._metrics, "drawn_by_tag": tags_drawn(done.draws)}
         self._line = event_line("iteration", done.number, self._told)
         self._samples = list(_sample_lines(self._session, done))
         self._draws = [json_line(asdict(draw)) for draw in done.draws]
-        journal = self._session.run.ledger.journal
+        journal = self._session.run.journal
         journal.add(METRICS_FILE, "iteration", done.number, self._line)
         for sample in self._samples:
             journal.add(SAMPLES_FILE, "sample", done.number, sample)
@@ -125,7 +124,7 @@ def _warn_of_errors(session: Session, done: Iteration) -> None:
 def _evaluate_when_due(session: Session, iterations: int) -> None:
     every, last, name = session.recipe.evaluation.every, session.recipe.rl.iterations, f"iteration-{iterations}"
     due = every and iterations and iterations % every == 0 and iterations < last
-    if due and not session.run.ledger.journal.has("evaluation", name):
+    if due and not session.run.journal.has("evaluation", name):
         measure(session, name, iterations, during=True)
 
 
@@ -134,7 +133,7 @@ def _keep_model(session: Session, iterations: int) -> None:
     every = session.recipe.checkpoints.models_every
     if every and iterations % every == 0 and iterations < session.recipe.rl.iterations:
         with session.clock.phase("save"):
-            write_folder(session.run.model(f"iteration-{iterations}"), session.components.trainer.save_pretrained)
+            write_folder(session.run.model(f"iteration-{iterations}"), session.backends.trainer.save_pretrained)
 
 
 def _sample_lines(session: Session, done: Iteration) -> Iterator[str]:
@@ -158,7 +157,7 @@ def _sample(session: Session, iteration: int, group: Group, trajectory: Trajecto
         "segments": [
             {
                 "version": segment.version,
-                "text": session.components.decode(segment.tokens),
+                "text": session.backends.decode(segment.tokens),
                 "tokens": len(segment.tokens),
                 "stop": segment.stop.value,
             }

@@ -50,20 +50,20 @@ def draw_samples(session: Session) -> Path:
 
     Responses are kept as they finish: a run that was killed generates the others alone.
     """
-    recipe, parts = session.recipe, session.components
+    recipe, backends = session.recipe, session.backends
     config, folder = recipe.sample, session.run.path / FOLDER
     problems = evenly(session.train, lambda problem: (problem.tags, problem.difficulty), config.problems)
-    asks = [Ask(problem, parts.render(problem)) for problem in problems]
+    asks = [Ask(problem, backends.render(problem)) for problem in problems]
     settings = Settings(config.samples, config.temperature, config.max_response_tokens)
     cache = SampleCache(Path(config.cache).expanduser() if config.cache else folder / "samples.sqlite")
     try:
         with session.clock.phase("sample"):
-            model = model_key(recipe, parts)
+            model = model_key(recipe, backends)
             with (
                 session.display.task("sample", len(asks) * config.samples) as progress,
-                parts.workers.serving(parts.trainer) as engine,
+                backends.workers.serving(backends.trainer) as engine,
             ):
-                asker = asker_for(recipe, parts, engine, session.grader, cache, model)
+                asker = asker_for(recipe, backends, engine, session.grader, cache, model)
                 answers = asker.ask(asks, settings, progress)
     finally:
         cache.close()
@@ -71,7 +71,7 @@ def draw_samples(session: Session) -> Path:
     counts = summarize_choice(chosen)
     _write(folder, chosen, counts)
     # A stage that was killed right here is told of once.
-    session.run.ledger.journal.forget(_EVENT)
+    session.run.journal.forget(_EVENT)
     session.tell(_EVENT, 0, {**counts, "generated": asker.spent.generated, "cached": asker.spent.cached})
     session.display.note(_line(counts))
     return folder

@@ -12,17 +12,17 @@ from perilune.rewards.pool import GradingPool
 from perilune.run.folder import RunFolder
 from perilune.run.metrics import METRICS_FILE, MetricsLog, event_line
 from perilune.run.timing import Clock
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 from perilune.types import Problem, StepMetrics
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A recipe, its folder, its parts, and where measurements go."""
+    """A recipe, its folder, its backends, and where measurements go."""
 
     recipe: Recipe
     run: RunFolder
-    components: Components
+    backends: Backends
     grader: GradingPool
     log: MetricsLog
     display: Display
@@ -34,7 +34,7 @@ class Session:
     def tell(self, event: str, step: int, values: Mapping[str, Any], name: str = "") -> None:
         """Add an event to the run's metrics, for good."""
         line = event_line(event, step, values)
-        self.run.ledger.journal.add(METRICS_FILE, event, step, line, name)
+        self.run.journal.add(METRICS_FILE, event, step, line, name)
         self.log.append(line, event, step, values)
 
 

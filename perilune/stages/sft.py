@@ -73,14 +73,14 @@ def verified(candidates: Sequence[Demonstration], grader: GradingPool) -> list[D
 
 def warm_up(session: Session) -> None:
     """Fine-tune on the verified demonstrations, on the responses alone; one update is the whole stage."""
-    recipe, components = session.recipe, session.components
+    recipe, backends = session.recipe, session.backends
     with session.clock.phase("sft"):
         before = session.grader.stats.errors
         demonstrations = demonstrations_for(recipe, session.grader, _written(session))
         errors = session.grader.stats.errors - before
         if errors:
             session.display.warn(f"{errors} demonstrations are left out because their grading ended in an error")
-        samples = [_sample(*components.render_demonstration(d)) for d in demonstrations]
+        samples = [_sample(*backends.render_demonstration(d)) for d in demonstrations]
         steps = minibatch_steps(len(samples), recipe.sft, recipe.seed)
         session.display.note(f"{len(samples)} verified demonstrations, {len(steps)} optimiser steps")
         take_steps(session, "sft", samples, Objective("sft"), steps)

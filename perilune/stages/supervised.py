@@ -27,13 +27,13 @@ def take_steps(
 
     An interrupted stage goes on from its last checkpoint; a signal makes one after the step that is under way.
     """
-    trainer, ledger, every = session.components.trainer, session.run.ledger, session.recipe.checkpoints.sft_steps
-    event, start = f"{kind}_step", ledger.progress.sft_steps
+    trainer, run, every = session.backends.trainer, session.run, session.recipe.checkpoints.sft_steps
+    event, start = f"{kind}_step", run.state.sft_steps
     if not start:
         trainer.begin_iteration()
     # What was told after the checkpoint is told again.
-    ledger.journal.forget(event, since=start + 1)
-    restore_lines(session.run.path / METRICS_FILE, ledger.journal.lines(METRICS_FILE))
+    run.journal.forget(event, since=start + 1)
+    restore_lines(session.run.path / METRICS_FILE, run.journal.lines(METRICS_FILE))
     with session.display.task(_LABELS[kind], len(steps)) as progress, deferred() as stopping:
 
         def on_step(step: StepMetrics) -> None:
@@ -42,9 +42,9 @@ def take_steps(
             warn_of_skipped(session, step)
             due = every and step.number % every == 0
             if (due or stopping()) and step.number < step.steps:
-                name, reached = f"{kind}-step-{step.number:05d}", replace(ledger.progress, sft_steps=step.number)
-                ledger.write(trainer, name, reached, optimizer=True)
-                ledger.commit(name, reached)
+                name, reached = f"{kind}-step-{step.number:05d}", replace(run.state, sft_steps=step.number)
+                run.write_checkpoint(trainer, name, reached, optimizer=True)
+                run.commit(name, reached)
             stopping.now()
 
         saving = saving_skipped(session.run.skipped, kind, samples, steps, on_step)

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from perilune.protocols import Engine, Trainer, Workers
 from perilune.recipe.recipe import Recipe
 from perilune.run.watchdog import Watchdog
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 from perilune.types import Completion, Objective, OptimizerStep, Phase, Request, Sample, StepMetrics, UpdateMetrics
 
 if TYPE_CHECKING:
     import torch
 
 
-def watched(components: Components, recipe: Recipe) -> Components:
-    """The same components, with the watchdog over each call of trainer and engine."""
-    watchdog = components.watchdog
+def watched(backends: Backends, recipe: Recipe) -> Backends:
+    """The same backends, with the watchdog over each call of trainer and engine."""
+    watchdog = backends.watchdog
     return replace(
-        components,
-        trainer=_WatchedTrainer(components.trainer, watchdog, recipe.trainer.timeout_seconds),
-        workers=_WatchedWorkers(components.workers, watchdog, recipe.engine.timeout_seconds),
+        backends,
+        trainer=_WatchedTrainer(backends.trainer, watchdog, recipe.trainer.timeout_seconds),
+        workers=_WatchedWorkers(backends.workers, watchdog, recipe.engine.timeout_seconds),
     )
 
 

@@ -2,28 +2,10 @@ import json
 import math
 
 import pytest
+from scored import answers
 
 from perilune.evaluation.scoring import clustered_interval, wilson_interval
 from perilune.evaluation.tradeoff import PAPER, Point, order, signed_percent, signed_points, told_order, trade_off
-from perilune.types import Grade, Message, Problem, ScoredResponse, Stop, Verdict
-
-VERDICTS = {"+": Verdict.RIGHT, "-": Verdict.WRONG, "!": Verdict.ERROR}
-
-
-def answers(verdicts, tokens, sample=0):
-    """One response a problem: '+' right, '-' wrong, '!' not graded."""
-    tokens = [tokens] * len(verdicts) if isinstance(tokens, int) else tokens
-    return [
-        ScoredResponse(
-            Problem(f"p{place}", (Message("user", "?"),), "1"),
-            "text",
-            length,
-            Stop.ENDED,
-            Grade(VERDICTS[verdict], float(verdict == "+")),
-            sample,
-        )
-        for place, (verdict, length) in enumerate(zip(verdicts, tokens, strict=True))
-    ]
 
 
 def points_of(**measured):

@@ -2,8 +2,8 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from scored import answers
 from test_run_page import Page
-from test_tradeoff import answers
 
 from perilune.errors import RunFolderError
 from perilune.evaluation.tradeoff import told_order, trade_off

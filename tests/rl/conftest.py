@@ -1,4 +1,4 @@
-"""The real parts of the loop around the tiny model, with a record of what the trainer and the engine were given."""
+"""The real master of the loop around the tiny model, with a record of what the trainer and the engine were given."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from perilune.data.chat import render_prompt
 from perilune.recipe.rewards import RewardsConfig
 from perilune.recipe.training import RLConfig, SamplingConfig, TrainerConfig
 from perilune.rewards.pool import GradingPool
-from perilune.rl.loop import Parts
+from perilune.rl.loop import Master
 from perilune.rl.sampler import ProblemSampler
-from perilune.run.commit import Ledger
+from perilune.run.folder import RunFolder
 from perilune.types import Completion, Message, Objective, OptimizerStep, Problem, Request, Sample, UpdateMetrics
 
 NO_END = (10_000,)
@@ -86,7 +86,7 @@ class RecordingEngine(LocalEngine):
 
 @dataclass
 class Lab:
-    """Makes fresh parts, as a new process would, on one folder."""
+    """Makes fresh master, as a new process would, on one folder."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -114,27 +114,26 @@ class Lab:
     def grader(self) -> GradingPool:
         return self.stack.enter_context(GradingPool(RewardsConfig(workers=1, retries=0)))
 
-    def ledger(self) -> Ledger:
-        ledger = Ledger.open(self.folder)
-        self.stack.callback(ledger.buffer.close)
-        return ledger
+    def run(self) -> RunFolder:
+        run = RunFolder.open(self.folder)
+        self.stack.callback(run.buffer.close)
+        return run
 
-    def parts(self, *, on_segment: Callable[[int, int], None] = lambda done, total: None) -> Parts:
-        ledger, trainer = self.ledger(), self.trainer()
-        newest = ledger.newest(self.warnings.append)
+    def master(self, *, on_segment: Callable[[int, int], None] = lambda done, total: None) -> Master:
+        run, trainer = self.run(), self.trainer()
+        newest = run.newest_checkpoint(self.warnings.append)
         if newest is not None:
             trainer.load(newest)
         sampler = ProblemSampler(self.problems, SamplingConfig(strategy="uniform"), seed=3)
-        sampler.restore(ledger.progress.sampler)
-        return Parts(
+        sampler.restore(run.state.sampler)
+        return Master(
             trainer=trainer,
             workers=LocalWorkers(self.engine()),
             grader=self.grader(),
-            ledger=ledger,
+            run=run,
             sampler=sampler,
             render=self.render,
             decode=lambda tokens: str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)),
-            skipped=self.folder / "skipped",
             seed=3,
             on_segment=on_segment,
             on_step=lambda step: None,

@@ -14,8 +14,8 @@ import torch
 
 from perilune.errors import RunFolderError, TrainerError
 from perilune.recipe.training import RLConfig
-from perilune.rl.loop import Iteration, Parts, iterate, minibatches
-from perilune.run import commit
+from perilune.rl.loop import Iteration, Master, iterate, minibatches
+from perilune.run import folder
 from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def changed(config: RLConfig, **settings: object) -> RLConfig:
     return RLConfig.model_validate({**config.model_dump(), **settings})
 
 
-def updates(parts: Parts) -> list[Update]:
-    trainer: RecordingTrainer = parts.trainer  # type: ignore[assignment]
+def updates(master: Master) -> list[Update]:
+    trainer: RecordingTrainer = master.trainer  # type: ignore[assignment]
     return trainer.updates
 
 
-def run(parts: Parts, config: RLConfig) -> list[Iteration]:
-    return list(iterate(parts, config))
+def run(master: Master, config: RLConfig) -> list[Iteration]:
+    return list(iterate(master, config))
 
 
 def segments(folder: Path) -> list[tuple[str, int, bytes, int]]:
@@ -47,8 +47,8 @@ def segments(folder: Path) -> list[tuple[str, int, bytes, int]]:
 
 
 def test_groups_train_only_when_complete(lab: Lab, short_config: RLConfig) -> None:
-    parts = lab.parts()
-    done = run(parts, short_config)
+    master = lab.master()
+    done = run(master, short_config)
     # Without an end token a response takes three iterations, so the first group completes in the third.
     assert [len(d.complete) for d in done] == [0, 0, 2, 2, 2]
     assert [d.waiting for d in done] == [2, 4, 4, 4, 4]
@@ -58,25 +58,25 @@ def test_groups_train_only_when_complete(lab: Lab, short_config: RLConfig) -> No
     for iteration in done:
         for group in iteration.complete:
             assert all(t.stop is Stop.LIMIT and len(t.tokens) == 16 and t.grade for t in group.trajectories)
-    assert parts.trainer.version == 3
-    assert [update.version for update in updates(parts)] == [0, 1, 2]
+    assert master.trainer.version == 3
+    assert [update.version for update in updates(master)] == [0, 1, 2]
 
 
 def test_a_cut_response_goes_on_although_nothing_was_trained(lab: Lab, short_config: RLConfig) -> None:
-    done = run(lab.parts(), short_config)
+    done = run(lab.master(), short_config)
     assert {sample.versions for sample in done[2].samples} == {(0,) * 16}
     (first, *_) = done[2].complete
     assert [len(s.tokens) for s in first.trajectories[0].segments] == [6, 6, 4]
 
 
 def test_responses_span_versions_and_all_sequences_are_aligned(lab: Lab, short_config: RLConfig) -> None:
-    parts = lab.parts()
-    done = run(parts, short_config)
+    master = lab.master()
+    done = run(master, short_config)
     assert [set(d.samples and [s.versions for s in d.samples]) for d in done[3:]] == [
         {(0,) * 12 + (1,) * 4},
         {(0,) * 6 + (1,) * 6 + (2,) * 4},
     ]
-    for update, iteration in zip(updates(parts), done[2:], strict=True):
+    for update, iteration in zip(updates(master), done[2:], strict=True):
         assert update.samples == iteration.samples
         trajectories = {t.tokens: (g, t) for g in iteration.complete for t in g.trajectories}
         for sample in update.samples:
@@ -88,10 +88,10 @@ def test_responses_span_versions_and_all_sequences_are_aligned(lab: Lab, short_c
 
 
 def test_each_segment_is_from_the_weights_whose_version_it_carries(lab: Lab, short_config: RLConfig) -> None:
-    parts = lab.parts()
-    run(parts, short_config)
+    master = lab.master()
+    run(master, short_config)
     compared, gaps_of_old = 0, []
-    for update in updates(parts):
+    for update in updates(master):
         for sample, own in zip(update.samples, update.own_logprobs, strict=True):
             for mine, theirs, version in zip(own, sample.behaviour_logprobs, sample.versions, strict=True):
                 if version == update.version:
@@ -105,19 +105,19 @@ def test_each_segment_is_from_the_weights_whose_version_it_carries(lab: Lab, sho
 
 
 def test_only_current_segments_enter_the_loss_where_asked(lab: Lab, short_config: RLConfig) -> None:
-    parts = lab.parts()
-    run(parts, changed(short_config, loss_segments="current"))
-    for update in updates(parts):
+    master = lab.master()
+    run(master, changed(short_config, loss_segments="current"))
+    for update in updates(master):
         for sample in update.samples:
             assert sample.loss_mask[sample.prompt_length :] == tuple(v == update.version for v in sample.versions)
-    assert sum(map(sum, (s.loss_mask for s in updates(parts)[-1].samples))) == 6 * 4
+    assert sum(map(sum, (s.loss_mask for s in updates(master)[-1].samples))) == 6 * 4
 
 
 def test_mixed_lengths_keep_every_promise(lab: Lab, short_config: RLConfig) -> None:
     lab.ends = OFTEN_ENDING
     config = changed(short_config, iterations=6)
-    parts = lab.parts()
-    done = run(parts, config)
+    master = lab.master()
+    done = run(master, config)
     stops = Counter(t.stop for d in done for g in d.complete for t in g.trajectories)
     assert stops[Stop.ENDED] and stops[Stop.LIMIT]
     assert len({sample.versions for d in done for sample in d.samples}) > 3
@@ -126,7 +126,7 @@ def test_mixed_lengths_keep_every_promise(lab: Lab, short_config: RLConfig) -> N
     for iteration in done:
         for group in iteration.complete:
             for t in group.trajectories:
-                assert t.grade and t.grade.detail == str(len(parts.decode(t.tokens)))
+                assert t.grade and t.grade.detail == str(len(master.decode(t.tokens)))
                 assert all(s.stop is Stop.CUT for s in t.segments[:-1])
                 assert all(token not in lab.ends for token in t.tokens[:-1])
                 assert (t.tokens[-1] in lab.ends) == (t.stop is Stop.ENDED)
@@ -135,42 +135,42 @@ def test_mixed_lengths_keep_every_promise(lab: Lab, short_config: RLConfig) -> N
 def test_stale_groups_are_given_up_and_their_problems_freed(lab: Lab, short_config: RLConfig) -> None:
     # No response may be longer than max_staleness allows, so a group grows stale only where a cut was not resumed:
     # here two more segments were needed when the policy has moved on by three versions.
-    parts = lab.parts()
+    master = lab.master()
     config = changed(short_config, max_staleness=2)
-    generator = iterate(parts, config)
+    generator = iterate(master, config)
     next(generator)
     generator.close()
-    first = [group.problem.id for group in parts.ledger.buffer.open_groups()]
-    names = [group.id for group in parts.ledger.buffer.open_groups()]
+    first = [group.problem.id for group in master.run.buffer.open_groups()]
+    names = [group.id for group in master.run.buffer.open_groups()]
     sample = Sample((5, 6, 7, 8), 2, (False, False, True, True), 1.0, (-5.0, -5.0), (0, 0))
     for _ in range(3):
-        parts.trainer.begin_iteration()
-        parts.trainer.update([sample], Objective("opmd"), minibatches([sample], config))
+        master.trainer.begin_iteration()
+        master.trainer.update([sample], Objective("opmd"), minibatches([sample], config))
     lab.problems = [problem for problem in lab.problems if problem.id in first]
-    sampler = lab.parts().sampler
-    done = next(iterate(replace(parts, sampler=sampler), config))
+    sampler = lab.master().sampler
+    done = next(iterate(replace(master, sampler=sampler), config))
     assert (done.number, done.discarded) == (1, 2)
-    still = parts.ledger.buffer.open_groups()
+    still = master.run.buffer.open_groups()
     assert not {group.id for group in still} & set(names)
     assert sorted(group.problem.id for group in still) == sorted(first)
     assert all(group.born == 1 and group.oldest_version == 3 for group in still)
 
 
 def test_a_group_within_the_bound_is_kept(lab: Lab, short_config: RLConfig) -> None:
-    done = run(lab.parts(), changed(short_config, max_staleness=2))
+    done = run(lab.master(), changed(short_config, max_staleness=2))
     assert [d.discarded for d in done] == [0] * 5
 
 
 def test_groups_whose_gradings_fail_do_not_train_and_do_not_stop_the_run(lab: Lab, short_config: RLConfig) -> None:
     lab.problems = [replace(p, reward="rl_rewards:broken") for p in lab.problems]
-    parts = lab.parts()
-    done = run(parts, changed(short_config, segment_tokens=16, iterations=2))
+    master = lab.master()
+    done = run(master, changed(short_config, segment_tokens=16, iterations=2))
     assert [(len(d.complete), len(d.rewarded), d.update) for d in done] == [(2, 0, None)] * 2
     assert [d.generated.grade_errors for d in done] == [6, 6]
     assert all(t.grade and t.grade.verdict is Verdict.ERROR for g in done[0].complete for t in g.trajectories)
-    assert parts.ledger.buffer.open_groups() == []
+    assert master.run.buffer.open_groups() == []
     # An error says nothing of the problem.
-    assert parts.sampler.state() == {}
+    assert master.sampler.state() == {}
 
 
 class Stopped(KeyboardInterrupt):
@@ -188,19 +188,19 @@ def stop_after(count: int) -> Callable[[int, int], None]:
 @pytest.mark.parametrize("count", [1, 7, 12])
 def test_an_interrupted_rollout_goes_on_where_it_was(lab: Lab, short_config: RLConfig, count: int) -> None:
     config = changed(short_config, iterations=4)
-    whole = run(lab.parts(), config)
+    whole = run(lab.master(), config)
     uninterrupted = segments(lab.folder)
     (lab.folder / "buffer.sqlite").unlink()
 
-    first = lab.parts()
+    first = lab.master()
     run(first, changed(config, iterations=3))
-    second = lab.parts(on_segment=stop_after(count))
+    second = lab.master(on_segment=stop_after(count))
     with pytest.raises(Stopped):
         run(second, config)
     kept = segments(lab.folder)
     assert len(kept) == 6 + 12 + 18 + count
 
-    third = lab.parts()
+    third = lab.master()
     (done,) = run(third, config)
     engine: RecordingEngine = third.workers._engine  # type: ignore[attr-defined]
     finished = {name for name, iteration, _, _ in kept if iteration == 3}
@@ -216,7 +216,7 @@ def test_an_interrupted_rollout_goes_on_where_it_was(lab: Lab, short_config: RLC
     # What was drawn was drawn once, and the reasons are those of then.
     assert done.draws == whole[3].draws
     assert [(draw.problem, draw.iteration) for draw in done.draws] == [
-        (group.problem.id, 3) for group in third.ledger.buffer.open_groups() if group.born == 3
+        (group.problem.id, 3) for group in third.run.buffer.open_groups() if group.born == 3
     ]
     assert third.trainer.version == 2
 
@@ -224,36 +224,36 @@ def test_an_interrupted_rollout_goes_on_where_it_was(lab: Lab, short_config: RLC
 def test_an_interrupted_first_iteration_has_no_checkpoint_and_goes_on(lab: Lab, short_config: RLConfig) -> None:
     config = changed(short_config, segment_tokens=16, iterations=1)
     with pytest.raises(Stopped):
-        run(lab.parts(on_segment=stop_after(4)), config)
+        run(lab.master(on_segment=stop_after(4)), config)
     # Fresh responses that are finished but whose grades were lost with the process are graded now.
-    parts = lab.parts()
-    assert parts.ledger.newest(lab.warnings.append) is None
-    (done,) = run(parts, config)
+    master = lab.master()
+    assert master.run.newest_checkpoint(lab.warnings.append) is None
+    (done,) = run(master, config)
     assert done.rollout.responses == 2
     assert len(done.complete) == 2
-    assert parts.trainer.version == 1
+    assert master.trainer.version == 1
 
 
 def test_an_interruption_while_training_repeats_the_training_alone(lab: Lab, short_config: RLConfig) -> None:
     config = changed(short_config, segment_tokens=16, iterations=2)
-    parts = lab.parts()
-    _, expected = run(parts, config)
+    master = lab.master()
+    _, expected = run(master, config)
     (lab.folder / "buffer.sqlite").unlink()
 
     def on_step(step: StepMetrics) -> None:
         raise Stopped
 
-    run(lab.parts(), changed(config, iterations=1))
-    stopped = replace(lab.parts(), on_step=on_step)
+    run(lab.master(), changed(config, iterations=1))
+    stopped = replace(lab.master(), on_step=on_step)
     with pytest.raises(Stopped):
         run(stopped, config)
-    again = lab.parts()
+    again = lab.master()
     (done,) = run(again, config)
     assert (done.number, done.rollout.responses) == (1, 0)
     assert done.samples == tuple(updates(stopped)[0].samples)
     assert [sample.tokens for sample in done.samples] == [sample.tokens for sample in expected.samples]
-    assert again.trainer.version == parts.trainer.version == 2
-    for (name, mine), (_, theirs) in zip(again.trainer.weights(), parts.trainer.weights(), strict=True):
+    assert again.trainer.version == master.trainer.version == 2
+    for (name, mine), (_, theirs) in zip(again.trainer.weights(), master.trainer.weights(), strict=True):
         assert torch.allclose(mine, theirs, atol=1e-4), name
 
 
@@ -261,15 +261,15 @@ def test_an_update_that_ruins_the_weights_is_not_committed_and_its_bad_minibatch
     lab: Lab, short_config: RLConfig
 ) -> None:
     config = changed(short_config, segment_tokens=16, iterations=2)
-    parts = lab.parts()
-    run(parts, changed(config, iterations=1))
-    good = [weight.clone() for _, weight in parts.trainer.weights()]
+    master = lab.master()
+    run(master, changed(config, iterations=1))
+    good = [weight.clone() for _, weight in master.trainer.weights()]
     with pytest.raises(TrainerError, match="no finite log-probabilities, so it is not kept"):
-        run(lab.parts(), changed(config, learning_rate=1e18))
+        run(lab.master(), changed(config, learning_rate=1e18))
     (kept,) = (lab.folder / "skipped").iterdir()
     assert kept.name == "iteration-00002-step-2.jsonl"
-    again = lab.parts()
-    assert again.ledger.progress.iteration == 1
+    again = lab.master()
+    assert again.run.state.iteration == 1
     assert all(torch.equal(mine, theirs) for (_, mine), theirs in zip(again.trainer.weights(), good, strict=True))
     # What was generated is trained on with the changed learning rate.
     (done,) = run(again, config)
@@ -278,18 +278,18 @@ def test_an_update_that_ruins_the_weights_is_not_committed_and_its_bad_minibatch
 
 
 def test_each_iteration_commits_a_checkpoint_and_keeps_the_one_before(lab: Lab, short_config: RLConfig) -> None:
-    parts = lab.parts()
-    for done in iterate(parts, changed(short_config, iterations=4)):
+    master = lab.master()
+    for done in iterate(master, changed(short_config, iterations=4)):
         names = [f"iteration-{number + 1:05d}" for number in range(max(0, done.number - 1), done.number + 1)]
-        assert parts.ledger.progress.iteration == done.number + 1
-        assert parts.ledger.newest(lab.warnings.append) == parts.ledger.checkpoints / names[-1]
-        assert sorted(path.name for path in parts.ledger.checkpoints.iterdir()) == names
+        assert master.run.state.iteration == done.number + 1
+        assert master.run.newest_checkpoint(lab.warnings.append) == master.run.checkpoints / names[-1]
+        assert sorted(path.name for path in master.run.checkpoints.iterdir()) == names
     loaded = lab.trainer()
-    loaded.load(parts.ledger.checkpoints / "iteration-00004")
-    assert loaded.version == parts.trainer.version
-    for (name, mine), (_, theirs) in zip(loaded.weights(), parts.trainer.weights(), strict=True):
+    loaded.load(master.run.checkpoints / "iteration-00004")
+    assert loaded.version == master.trainer.version
+    for (name, mine), (_, theirs) in zip(loaded.weights(), master.trainer.weights(), strict=True):
         assert torch.equal(mine, theirs), name
-    assert list(iterate(parts, changed(short_config, iterations=4))) == []
+    assert list(iterate(master, changed(short_config, iterations=4))) == []
     assert lab.warnings == []
 
 
@@ -301,10 +301,10 @@ def test_a_kill_between_the_commit_and_the_pruning_leaves_no_old_checkpoint(
             raise Stopped
 
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr(commit, "prune_checkpoints", kill)
-        run(lab.parts(), changed(short_config, iterations=3))
+        patched.setattr(folder, "prune_checkpoints", kill)
+        run(lab.master(), changed(short_config, iterations=3))
     assert len(list((lab.folder / "checkpoints").iterdir())) == 3
-    assert lab.parts().ledger.progress.iteration == 3
+    assert lab.master().run.state.iteration == 3
     names = {path.name for path in (lab.folder / "checkpoints").iterdir()}
     assert names == {"iteration-00002", "iteration-00003"}
     assert lab.warnings == []
@@ -321,15 +321,15 @@ def damage(path: Path) -> None:
 def test_a_damaged_checkpoint_takes_the_run_back_to_the_one_before(lab: Lab, short_config: RLConfig, harm: str) -> None:
     lab.ends = OFTEN_ENDING
     config = changed(short_config, iterations=6)
-    expected = lab.parts()
+    expected = lab.master()
     whole = run(expected, config)
     told = segments(lab.folder)
     (lab.folder / "buffer.sqlite").unlink()
 
-    first = lab.parts()
+    first = lab.master()
     run(first, changed(config, iterations=4))
     before = segments(lab.folder)
-    newest = first.ledger.checkpoints / "iteration-00004"
+    newest = first.run.checkpoints / "iteration-00004"
     if harm == "bit":
         damage(newest / "weights.safetensors")
     elif harm == "cut":
@@ -343,11 +343,11 @@ def test_a_damaged_checkpoint_takes_the_run_back_to_the_one_before(lab: Lab, sho
     with pytest.raises(Stopped):
         run(replace(first, on_segment=stop_after(3)), config)
 
-    again = lab.parts()
+    again = lab.master()
     assert len(lab.warnings) == 2
     assert lab.warnings[0].startswith(f"the checkpoint {newest} is damaged: ")
     assert "goes back to the checkpoint" in lab.warnings[1] and "iteration-00003" in lab.warnings[1]
-    assert again.ledger.progress.iteration == 3
+    assert again.run.state.iteration == 3
     assert [row for row in before if row[1] < 3] == segments(lab.folder)
     done = run(again, config)
     # It comes to the very end that it would have come to.
@@ -359,12 +359,12 @@ def test_a_damaged_checkpoint_takes_the_run_back_to_the_one_before(lab: Lab, sho
 
 
 def test_without_a_whole_checkpoint_a_run_does_not_go_on(lab: Lab, short_config: RLConfig) -> None:
-    parts = lab.parts()
-    run(parts, changed(short_config, iterations=3))
-    for path in parts.ledger.checkpoints.iterdir():
+    master = lab.master()
+    run(master, changed(short_config, iterations=3))
+    for path in master.run.checkpoints.iterdir():
         damage(path / "weights.safetensors")
     with pytest.raises(RunFolderError, match=r"no checkpoint of .* is whole \(iteration-00002, iteration-00003\)"):
-        lab.parts()
+        lab.master()
 
 
 @pytest.mark.parametrize(
@@ -376,12 +376,12 @@ def test_without_a_whole_checkpoint_a_run_does_not_go_on(lab: Lab, short_config:
     ],
 )
 def test_every_algorithm_moves_the_weights(lab: Lab, short_config: RLConfig, settings: dict[str, object]) -> None:
-    parts = lab.parts()
-    before = {name: weight.clone() for name, weight in parts.trainer.weights()}
-    done = run(parts, changed(short_config, segment_tokens=8, iterations=4, **settings))
+    master = lab.master()
+    before = {name: weight.clone() for name, weight in master.trainer.weights()}
+    done = run(master, changed(short_config, segment_tokens=8, iterations=4, **settings))
     trained = [d for d in done if d.update is not None]
     assert len(trained) >= 2
-    assert any(not torch.equal(weight, before[name]) for name, weight in parts.trainer.weights())
+    assert any(not torch.equal(weight, before[name]) for name, weight in master.trainer.weights())
     for iteration in trained:
         if settings["algorithm"] == "rest":
             assert {sample.advantage for sample in iteration.samples} == {1.0}
@@ -393,13 +393,13 @@ def test_grpo_holds_on_to_its_first_reference(lab: Lab, short_config: RLConfig) 
     config = changed(
         short_config, segment_tokens=16, iterations=3, algorithm="grpo", grpo_beta=0.1, grpo_reference_iterations=2
     )
-    parts = lab.parts()
+    master = lab.master()
     weights = []
     references = []
-    weights.append([weight.clone() for _, weight in parts.trainer.weights()])
-    for _ in iterate(parts, config):
-        weights.append([weight.clone() for _, weight in parts.trainer.weights()])
-        references.append([weight.clone() for weight in parts.trainer._reference or []])  # type: ignore[attr-defined]
+    weights.append([weight.clone() for _, weight in master.trainer.weights()])
+    for _ in iterate(master, config):
+        weights.append([weight.clone() for _, weight in master.trainer.weights()])
+        references.append([weight.clone() for weight in master.trainer._reference or []])  # type: ignore[attr-defined]
 
     def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
         return bool(one) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

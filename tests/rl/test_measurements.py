@@ -12,7 +12,7 @@ from perilune.rl.measurements import iteration_metrics, multi_version_count, tag
 from perilune.rl.rollout import RolloutResult
 from perilune.rl.sampler import Draw
 from perilune.rl.samples import RewardedGroup
-from perilune.run.buffer import Tally
+from perilune.run.buffer import RolloutCounts
 from perilune.types import (
     Grade,
     Group,
@@ -64,7 +64,7 @@ def test_an_iterations_figures() -> None:
         update=update,
         waiting=7,
         discarded=2,
-        generated=Tally(9, 90, 1),
+        generated=RolloutCounts(9, 90, 1),
         seconds={"rollout": 1.5, "train": 2.5},
     )
     metrics = iteration_metrics(done)
@@ -88,7 +88,7 @@ def test_an_iterations_figures() -> None:
 
 def test_an_iteration_that_trained_nothing_has_no_figures_of_an_update() -> None:
     metrics = iteration_metrics(
-        Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, Tally(2, 20, 0), {"rollout": 4.0})
+        Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, RolloutCounts(2, 20, 0), {"rollout": 4.0})
     )
     assert "loss" not in metrics
     assert math.isnan(metrics["solve_rate"])
@@ -100,7 +100,9 @@ def test_an_iteration_that_trained_nothing_has_no_figures_of_an_update() -> None
 
 
 def drawing(*draws: Draw) -> Iteration:
-    return Iteration(0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, Tally(2, 20, 0), {"rollout": 4.0}, draws)
+    return Iteration(
+        0, RolloutResult(2, 20, 0), (), (), (), None, 2, 0, RolloutCounts(2, 20, 0), {"rollout": 4.0}, draws
+    )
 
 
 DRAW = Draw(0, "p", "algebra", "easy", 1.0, 0.5, 0.1, 0.75, "all", "uniform")

@@ -26,7 +26,7 @@ def test_a_fresh_group_has_k_empty_trajectories_with_streams_of_their_own(lab: L
 
 def test_a_phase_asks_for_what_is_missing_alone(lab: Lab) -> None:
     config = RLConfig(segment_tokens=4, max_response_tokens=8, group_size=2)
-    buffer, engine, grader = lab.ledger().buffer, lab.engine(), lab.grader()
+    buffer, engine, grader = lab.run().buffer, lab.engine(), lab.grader()
     groups = [fresh_group(problem, 0, n, 2, lab.render, 1) for n, problem in enumerate(lab.problems[:3])]
     buffer.add(groups)
     seen: list[tuple[int, int]] = []

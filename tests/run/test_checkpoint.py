@@ -12,24 +12,25 @@ import torch
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.errors import RunFolderError
 from perilune.recipe.training import TrainerConfig
-from perilune.run.checkpoint import Progress, prune_checkpoints, read_progress, verify_checkpoint, write_checkpoint
+from perilune.run.checkpoint import prune_checkpoints, read_state, verify_checkpoint, write_checkpoint
+from perilune.run.state import RunState
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-PROGRESS = Progress(7, 3, ("evaluate base", "sft"), {"p/1": 0.1 + 0.2})
+STATE = RunState(7, 3, ("evaluate base", "sft"), {"p/1": 0.1 + 0.2})
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase) -> Path:
     trainer = TorchTrainer(tiny_model, tiny_tokenizer, TrainerConfig(), torch.float32)
-    write_checkpoint(trainer, tmp_path / "checkpoints", "one", PROGRESS)
+    write_checkpoint(trainer, tmp_path / "checkpoints", "one", STATE)
     return tmp_path / "checkpoints" / "one"
 
 
 def test_a_checkpoint_is_whole_and_gives_its_progress_back(checkpoint: Path) -> None:
     assert verify_checkpoint(checkpoint) == []
-    assert read_progress(checkpoint) == PROGRESS
+    assert read_state(checkpoint) == STATE
     assert [path.name for path in checkpoint.parent.iterdir()] == ["one"]
 
 
@@ -59,7 +60,7 @@ def test_every_harm_is_named(checkpoint: Path) -> None:
 def test_progress_that_cannot_be_read_is_an_error(checkpoint: Path) -> None:
     (checkpoint / "progress.json").write_text('{"iteration": 1}', encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"cannot read .*progress\.json"):
-        read_progress(checkpoint)
+        read_state(checkpoint)
 
 
 def test_pruning_keeps_what_is_named(tmp_path: Path) -> None:

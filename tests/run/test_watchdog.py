@@ -140,7 +140,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perilune.backends.local_workers import LocalWorkers
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.recipe.recipe import load_recipe
 from perilune.stages.pipeline import run_pipeline
 
@@ -181,7 +181,7 @@ class HangingTrainer:
 
 
 def build(recipe):
-    parts = build_components(recipe)
+    parts = build_backends(recipe)
     if stuck == "engine":
         return replace(parts, workers=LocalWorkers(HangingEngine(parts.workers._engine)))
     return replace(parts, trainer=HangingTrainer(parts.trainer)) if stuck == "trainer" else parts

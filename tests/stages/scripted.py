@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.protocols import Engine, Trainer
 from perilune.recipe.recipe import Recipe
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 from perilune.types import Completion, Phase, Request, Segment, Stop
 
 END = 2
@@ -75,6 +75,6 @@ class Built:
     engine: Speaker
     models: list[str] = field(default_factory=list)
 
-    def __call__(self, recipe: Recipe) -> Components:
+    def __call__(self, recipe: Recipe) -> Backends:
         self.models.append(recipe.model.name)
-        return replace(build_components(recipe), workers=Speakers(self.engine))
+        return replace(build_backends(recipe), workers=Speakers(self.engine))

@@ -21,7 +21,7 @@ from perilune.protocols import Trainer
 from perilune.recipe.recipe import Recipe, load_recipe, recipe_toml
 from perilune.recipe.training import TrainerConfig
 from perilune.run.jsonl import read_objects
-from perilune.stages.components import Build, Components
+from perilune.stages.backends import Backends, Build
 from perilune.stages.pipeline import run_pipeline
 from perilune.types import Completion, Phase, Problem, Request, Segment, Stop
 
@@ -125,8 +125,8 @@ class World:
 
     @property
     def build(self) -> Build:
-        def built(recipe: Recipe) -> Components:
-            return Components(
+        def built(recipe: Recipe) -> Backends:
+            return Backends(
                 trainer=TorchTrainer(self.model, self.tokenizer, TrainerConfig(), torch.float32),
                 workers=self.engine,
                 render=render,
@@ -260,7 +260,7 @@ def test_a_pile_without_any_answer_is_a_wrong_mapping(world: World) -> None:
     ],
 )
 def test_a_missing_file_is_told_before_anything_is_loaded(world: World, curation: dict[str, Any], message: str) -> None:
-    def unbuilt(recipe: Recipe) -> Components:
+    def unbuilt(recipe: Recipe) -> Backends:
         raise AssertionError("loaded a model")
 
     recipe = world.recipe(**curation)

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.data.problems import load_demonstrations, load_problems
 from perilune.errors import ProblemsError
 from perilune.protocols import Engine, Trainer
 from perilune.recipe.recipe import Recipe, load_recipe
 from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
-from perilune.run.folder import open_run
 from perilune.run.metrics import MetricsLog, read_metrics
+from perilune.run.opening import open_run
 from perilune.run.timing import Clock
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.session import Session
 from perilune.types import Completion, Phase, Problem, Request, Segment, Stop
@@ -73,7 +73,7 @@ class Planners:
         pass
 
 
-def with_planner(components: Components, engine: Planner) -> Components:
+def with_planner(components: Backends, engine: Planner) -> Backends:
     return replace(
         components,
         workers=Planners(engine),
@@ -82,7 +82,7 @@ def with_planner(components: Components, engine: Planner) -> Components:
     )
 
 
-def no_build(recipe: Recipe) -> Components:
+def no_build(recipe: Recipe) -> Backends:
     raise AssertionError("no teacher was asked for")
 
 
@@ -95,7 +95,7 @@ def recipe(tiny_recipe: Path) -> Recipe:
 
 @contextmanager
 def session_of(recipe: Recipe, engine: Planner, *, resume: bool = False) -> Iterator[Session]:
-    components = with_planner(build_components(recipe), engine)
+    components = with_planner(build_backends(recipe), engine)
     train = tuple(load_problems(recipe.problems.train, "train"))
     run = open_run(recipe, resume=resume, overwrite=False)
     try:
@@ -109,7 +109,7 @@ def test_the_files_the_event_and_the_step(recipe: Recipe) -> None:
     engine = Planner()
     with session_of(recipe, engine) as session:
         path = write_warmup_set(session, no_build, done="warmup")
-        assert session.run.ledger.progress.steps_done == ("warmup",)
+        assert session.run.state.steps_done == ("warmup",)
         known = {problem.id: problem for problem in session.train}
     assert path == recipe.run_folder / "warmup" / "demonstrations.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -131,7 +131,7 @@ def test_a_killed_run_asks_for_the_rest_alone(recipe: Recipe) -> None:
         write_warmup_set(session, no_build)
     with session_of(recipe, second, resume=True) as session:
         path = write_warmup_set(session, no_build)
-        assert session.run.ledger.journal.answers("") == {}
+        assert session.run.journal.answers("") == {}
     assert len(first.asked) == 5 and len(second.asked) == 3
     assert set(first.asked).isdisjoint(second.asked)
     assert len(path.read_text().splitlines()) == 8
@@ -141,8 +141,8 @@ def test_a_teacher_writes_in_place_of_the_model_and_leaves_nothing_in_memory(rec
     own, teacher = Planner(), Planner()
     built: list[tuple[str, weakref.ref[Trainer]]] = []
 
-    def build(wanted: Recipe) -> Components:
-        components = build_components(wanted.model_copy(update={"model": recipe.model}))
+    def build(wanted: Recipe) -> Backends:
+        components = build_backends(wanted.model_copy(update={"model": recipe.model}))
         built.append((wanted.model.name, weakref.ref(components.trainer)))
         return with_planner(components, teacher)
 
@@ -160,7 +160,7 @@ def wrong(problem: Problem) -> tuple[int, ...]:
 
 def test_a_model_that_is_never_right_is_told(recipe: Recipe) -> None:
     with session_of(recipe, Planner()) as session:
-        hopeless = replace(session, components=replace(session.components, render=wrong))
+        hopeless = replace(session, components=replace(session.backends, render=wrong))
         with pytest.raises(ProblemsError, match=r"not one of 8 responses .* as wrong: 8.*warmup\.teacher"):
             write_warmup_set(hopeless, no_build)
     rejected = recipe.run_folder / "warmup" / "rejected.jsonl"

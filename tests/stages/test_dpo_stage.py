@@ -12,7 +12,7 @@ from perilune.errors import ProblemsError, RunFolderError
 from perilune.protocols import Trainer
 from perilune.recipe.recipe import Recipe, load_recipe
 from perilune.run.metrics import read_metrics
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 from perilune.stages.pipeline import run_pipeline
 
 
@@ -46,7 +46,7 @@ class Interrupting(Built):
 
     after = 5
 
-    def __call__(self, recipe: Recipe) -> Components:
+    def __call__(self, recipe: Recipe) -> Backends:
         parts = super().__call__(recipe)
         trainer: Trainer = parts.trainer
         update = trainer.update

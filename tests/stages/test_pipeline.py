@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.errors import RunFolderError
 from perilune.recipe.recipe import Recipe
 from perilune.run.jsonl import read_objects
 from perilune.run.metrics import read_metrics
-from perilune.stages.components import Components
+from perilune.stages.backends import Backends
 from perilune.stages.pipeline import plan, run_pipeline
 
 OWN_REWARD = """
@@ -103,7 +103,7 @@ def test_a_plan_measures_before_between_and_after(recipe: Recipe) -> None:
 
 
 def test_a_whole_run_leaves_a_model_and_its_figures(recipe: Recipe) -> None:
-    path = run_pipeline(recipe, build_components, quiet=True)
+    path = run_pipeline(recipe, build_backends, quiet=True)
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     names = {"base", "warmup", "final"}
     assert set(summary["accuracy"]) == set(summary["tokens"]) == set(summary["problems"]) == names
@@ -125,12 +125,12 @@ def test_a_whole_run_leaves_a_model_and_its_figures(recipe: Recipe) -> None:
     assert tokenizer.chat_template
 
     with pytest.raises(RunFolderError, match="exists already"):
-        run_pipeline(recipe, build_components, quiet=True)
+        run_pipeline(recipe, build_backends, quiet=True)
     # A finished run does nothing again, and can be made longer.
     events = len(read_metrics(path))
-    run_pipeline(recipe, build_components, resume=True, quiet=True)
+    run_pipeline(recipe, build_backends, resume=True, quiet=True)
     assert [e["event"] for e in read_metrics(path)[events:]] == ["seconds"]
-    run_pipeline(with_rl(recipe, iterations=3), build_components, resume=True, quiet=True)
+    run_pipeline(with_rl(recipe, iterations=3), build_backends, resume=True, quiet=True)
     longer = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     assert longer["iterations"] == 3
     # Now the policy has been trained between the two segments.
@@ -141,8 +141,8 @@ def test_a_stopped_run_goes_on_to_the_same_end(recipe: Recipe) -> None:
     class Stopped(KeyboardInterrupt):
         pass
 
-    def build_and_stop_in_rl(wanted: Recipe) -> Components:
-        parts = build_components(wanted)
+    def build_and_stop_in_rl(wanted: Recipe) -> Backends:
+        parts = build_backends(wanted)
         trained = 0
 
         def decode(tokens: Any) -> str:
@@ -162,7 +162,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(recipe: Recipe) -> None:
     before = [e["name"] for e in read_metrics(path) if e["event"] == "evaluation"]
     assert before == ["base", "warmup"]
 
-    run_pipeline(recipe, build_components, resume=True, quiet=True)
+    run_pipeline(recipe, build_backends, resume=True, quiet=True)
     events = read_metrics(path)
     assert [e["name"] for e in events if e["event"] == "evaluation"] == ["base", "warmup", "final"]
     assert [e["step"] for e in events if e["event"] == "iteration"] == [0, 1]
@@ -188,7 +188,7 @@ def test_rl_draws_from_what_curation_keeps(recipe: Recipe) -> None:
             ),
         }
     )
-    folder = run_pipeline(curated, build_components, quiet=True)
+    folder = run_pipeline(curated, build_backends, quiet=True)
     gone = read_objects(folder / "curation" / "dropped.jsonl")
     assert {row["reason"] for row in gone} >= {"proof", "duplicate"}
     kept = {row["id"]: row for row in read_objects(folder / "curation" / "problems.jsonl")}

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from perilune.backends.engines.vllm.host import Progress
 from perilune.backends.engines.vllm.process import VllmProcess
-from perilune.build import build_components
+from perilune.build import build_backends
 from perilune.recipe.recipe import Recipe
 from perilune.run.buffer import ReplayBuffer
 from perilune.run.metrics import read_metrics
@@ -105,7 +105,7 @@ def test_killed_in_its_rollouts_a_run_ends_with_every_token(recipe: Recipe, monk
 
     monkeypatch.setattr(VllmProcess, "generate", killing)
     monkeypatch.setattr(ReplayBuffer, "append", keeping)
-    folder = run_pipeline(recipe, build_components, quiet=True)
+    folder = run_pipeline(recipe, build_backends, quiet=True)
     assert kills == KILLS
     assert not psutil.Process().children(recursive=True)
 

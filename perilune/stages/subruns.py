@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from perilune.recipe.recipe import Recipe, Stage
 from perilune.report.terminal import Display
-from perilune.stages.components import Build
+from perilune.stages.backends import Build
 from perilune.types import Problem
 
 
@@ -32,7 +32,7 @@ class RunSession(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
+class Subruns:
     """What runs within a run are made with."""
 
     recipe: Recipe

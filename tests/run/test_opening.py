@@ -11,7 +11,7 @@ import pytest
 
 from perilune.errors import RunFolderError
 from perilune.recipe.recipe import Recipe, load_recipe
-from perilune.run.folder import changes_of, open_run, stored_recipe
+from perilune.run.opening import changes_of, open_run, stored_recipe
 
 
 def recipe(folder: Path, **changes: Any) -> Recipe:

@@ -15,7 +15,7 @@ from perilune.types import Demonstration, Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Components:
+class Backends:
     """A model with its trainer and engine."""
 
     trainer: Trainer
@@ -32,8 +32,8 @@ class Components:
     """Hears the signs of life that trainer and engine give within a call."""
 
 
-Build = Callable[[Recipe], Components]
-"""Makes the components that a recipe names; ``recipe.model.name`` may be a checkpoint's folder."""
+Build = Callable[[Recipe], Backends]
+"""Makes the backends that a recipe names; ``recipe.model.name`` may be a checkpoint's folder."""
 
 
 class Merge(Protocol):

@@ -1,0 +1,34 @@
+"""Where a run stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """With a checkpoint's weights, all that a run's future depends on beside the groups in its buffer."""
+
+    iteration: int = 0
+    """RL iterations that are committed."""
+    sft_steps: int = 0
+    """Optimiser steps of an SFT or DPO that is under way."""
+    steps_done: tuple[str, ...] = ()
+    """Stages and evaluations that are over."""
+    sampler: dict[str, list[float]] = field(default_factory=dict)
+    """State of the problem sampler: success rate and iteration of each problem's last group."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """What :meth:`to_dict` gave.
+
+        Raises:
+            KeyError, TypeError: the value is none of these.
+        """
+        return cls(**{**value, "steps_done": tuple(value["steps_done"])})
