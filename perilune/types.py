@@ -234,9 +234,12 @@ class GradeRequest:
 class Objective:
     """What an update optimises."""
 
-    algorithm: Literal["sft", "opmd", "rest", "grpo", "dpo"]
+    algorithm: str
+    """sft, dpo, or an algorithm of RL by its name in ``algorithm/policy.py``: opmd, rest, grpo."""
     tau: float = 0.05
     """opmd: strength of the pull to the reference (k1.5, eq. 3)."""
+    baseline: Literal["mean", "log_partition"] = "mean"
+    """opmd: what stands for tau log Z in the advantage."""
     clip: float = 0.2
     """grpo: clipping range of the ratio."""
     beta: float = 0.0

@@ -16,13 +16,13 @@ from perilune.recipe.training import RLConfig
 from perilune.rewards.pool import GradingPool
 from perilune.rl.rollout import Decode, OnProgress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import Draw, ProblemSampler
-from perilune.rl.samples import RewardedGroup, make_samples, reward_group
+from perilune.rl.samples import RewardedGroup, make_samples, objective_of, reward_group
 from perilune.run.buffer import RolloutCounts
 from perilune.run.folder import RunFolder
 from perilune.run.skipped import saving_skipped
 from perilune.run.state import RunState
 from perilune.run.timing import Clock
-from perilune.types import Group, Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
+from perilune.types import Group, OptimizerStep, Sample, StepMetrics, UpdateMetrics, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ def iterate(master: Master, config: RLConfig) -> Iterator[Iteration]:
 
 
 def _begin(trainer: Trainer, config: RLConfig, number: int) -> None:
-    """Reference <- policy and the optimiser reset; GRPO's KL term keeps its reference for many iterations."""
-    keeps = config.algorithm == "grpo" and config.grpo_beta > 0
+    """Reference <- policy and the optimiser reset; a KL term such as GRPO's keeps its reference for many iterations."""
+    keeps = objective_of(config).beta > 0
     if not keeps or number % config.grpo_reference_iterations == 0:
         trainer.begin_iteration()
     if keeps:
@@ -166,18 +166,9 @@ def _update(master: Master, samples: Sequence[Sample], config: RLConfig, number:
     """A few minibatch steps, each on whole groups; None if no group became complete or all were left out."""
     if not samples:
         return None
-    beta = config.grpo_beta if config.algorithm == "grpo" else 0.0
-    objective = Objective(
-        config.algorithm,
-        tau=config.tau,
-        clip=config.grpo_clip,
-        beta=beta,
-        correction=config.correction,
-        correction_cap=config.correction_cap,
-    )
     steps = minibatches(samples, config)
     on_step = saving_skipped(master.run.skipped, f"iteration-{number + 1:05d}", samples, steps, master.on_step)
-    return master.trainer.update(samples, objective, steps, on_step)
+    return master.trainer.update(samples, objective_of(config), steps, on_step)
 
 
 def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerStep]:

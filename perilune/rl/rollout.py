@@ -79,12 +79,6 @@ def roll_out(
         progress: called with (segments done, segments in all).
     """
     owner = {t.id: (group, t) for group in groups for t in group.trajectories}
-    errors = 0
-
-    def store(grades: Sequence[tuple[str, Grade]]) -> int:
-        for trajectory_id, grade in grades:
-            buffer.grade(trajectory_id, grade)
-        return sum(grade.verdict is Verdict.ERROR for _, grade in grades)
 
     def ask_grade(group: Group, trajectory: Trajectory) -> None:
         stop = trajectory.stop
@@ -100,7 +94,7 @@ def roll_out(
             requests.append(_request(group, trajectory, config))
 
     busy = grader.stats.busy_seconds
-    done = tokens = 0
+    done = tokens = errors = 0
     for completion in engine.generate(requests):
         group, trajectory = owner[completion.request_id]
         buffer.append(trajectory.id, completion.segment, iteration)
@@ -108,12 +102,19 @@ def roll_out(
         tokens += len(completion.segment.tokens)
         if completion.segment.stop.terminal:
             ask_grade(group, replace(trajectory, segments=(*trajectory.segments, completion.segment)))
-        errors += store(grader.finished())
+        errors += _store(grader.finished(), buffer)
         progress(done, len(requests))
     generated = time.perf_counter()
-    errors += store(grader.drain())
+    errors += _store(grader.drain(), buffer)
     waited = time.perf_counter() - generated
     return RolloutResult(done, tokens, errors, grader.stats.busy_seconds - busy, waited)
+
+
+def _store(grades: Sequence[tuple[str, Grade]], buffer: ReplayBuffer) -> int:
+    """Keep grades; return how many of them are errors."""
+    for trajectory_id, grade in grades:
+        buffer.grade(trajectory_id, grade)
+    return sum(grade.verdict is Verdict.ERROR for _, grade in grades)
 
 
 def _request(group: Group, trajectory: Trajectory, config: RLConfig) -> Request:

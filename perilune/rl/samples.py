@@ -7,15 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perilune.algorithm.advantage import (
-    advantages,
-    grpo_advantages,
-    length_reward_weight,
-    length_rewards,
-    rest_advantages,
-)
+from perilune.algorithm.advantage import length_reward_weight, length_rewards
+from perilune.algorithm.policy import ALGORITHMS, GroupRewards
 from perilune.recipe.training import RLConfig
-from perilune.types import Group, Sample, Stop, Trajectory, Verdict
+from perilune.types import Group, Objective, Sample, Stop, Trajectory, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +44,22 @@ def reward_group(group: Group, config: RLConfig, iteration: int) -> RewardedGrou
     settings = config.length_reward
     weight = length_reward_weight(iteration, settings.weight, settings.warmup_iterations)
     rewards += weight * length_rewards(lengths, right)
-    if config.algorithm == "opmd":
-        result = advantages(rewards, config.baseline, config.tau)
-    elif config.algorithm == "rest":
-        result = rest_advantages(rewards, right, lengths)
-    else:
-        result = grpo_advantages(rewards)
+    algorithm = ALGORITHMS[config.algorithm]
+    result = algorithm.advantages(GroupRewards(rewards, right, lengths), objective_of(config))
     return RewardedGroup(group, counted, tuple(rewards.tolist()), tuple(result.tolist()))
+
+
+def objective_of(config: RLConfig) -> Objective:
+    """What an update optimises, as the recipe's [rl] says."""
+    return Objective(
+        config.algorithm,
+        tau=config.tau,
+        baseline=config.baseline,
+        clip=config.grpo_clip,
+        beta=config.grpo_beta if ALGORITHMS[config.algorithm].anchored else 0.0,
+        correction=config.correction,
+        correction_cap=config.correction_cap,
+    )
 
 
 def make_samples(groups: Sequence[RewardedGroup], config: RLConfig, version: int) -> list[Sample]:
@@ -66,15 +70,16 @@ def make_samples(groups: Sequence[RewardedGroup], config: RLConfig, version: int
         config: names the segments that enter the loss.
         version: the current policy version, whose segments are the current ones.
     """
+    chosen_alone = ALGORITHMS[config.algorithm].chosen_alone
     samples: list[Sample] = []
     for number, rewarded in enumerate(groups):
-        if rewarded.flat and (config.algorithm == "rest" or not config.train_on_flat_groups):
+        if rewarded.flat and (chosen_alone or not config.train_on_flat_groups):
             continue
         prompt = rewarded.group.prompt_tokens
         for trajectory, advantage in zip(rewarded.trajectories, rewarded.advantages_G, strict=True):
             versions = trajectory.versions
             mask = tuple(config.loss_segments == "all" or made_by == version for made_by in versions)
-            if not any(mask) or (config.algorithm == "rest" and advantage == 0.0):
+            if not any(mask) or (chosen_alone and advantage == 0.0):
                 continue
             samples.append(
                 Sample(

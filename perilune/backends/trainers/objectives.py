@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from perilune.algorithm.loss import dpo_loss, grpo_loss, opmd_loss, rest_loss
+from perilune.algorithm.loss import dpo_loss
+from perilune.algorithm.policy import ALGORITHMS, Responses
 from perilune.backends.trainers.packing import Pack
 from perilune.errors import TrainerError
 from perilune.types import Objective, Sample
@@ -55,22 +55,19 @@ def pack_loss(
     gains = sums
     if weights:
         gains = torch.stack([(weights[i] * row)[mask].sum() for i, row, mask in zip(members, rows, masks, strict=True)])
-    if objective.algorithm == "opmd":
-        return opmd_loss(sums, old_sums, advantages, objective.tau, count, gains), moved
-    if objective.algorithm == "rest":
-        return rest_loss(gains, advantages, count), moved
-    loss = grpo_loss(
-        pad_sequence(rows, batch_first=True),
-        pad_sequence([old[i] for i in members], batch_first=True),
-        pad_sequence([reference[i] for i in members], batch_first=True),
-        pad_sequence(masks, batch_first=True),
-        advantages,
-        clip=objective.clip,
-        beta=objective.beta,
+    found = Responses(
+        rows=tuple(rows),
+        old_rows=tuple(old[i] for i in members),
+        reference_rows=tuple(reference[i] for i in members),
+        masks=tuple(masks),
+        weights=tuple(weights[i] for i in members) if weights else (),
+        sums_N=sums,
+        old_sums_N=old_sums,
+        gain_sums_N=gains,
+        advantages_N=advantages,
         count=count,
-        weights_N_T=pad_sequence([weights[i] for i in members], batch_first=True) if weights else None,
     )
-    return loss, moved
+    return ALGORITHMS[objective.algorithm].loss(found, objective), moved
 
 
 def _dpo(

@@ -13,13 +13,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from perilune.algorithm.correction import keeps_sequence, measure_mismatch, token_weights
+from perilune.algorithm.policy import ALGORITHMS
 from perilune.backends.memory import release_memory
 from perilune.backends.quiet import quiet_loading
 from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
 from perilune.backends.trainers.objectives import pack_loss, pairs_of
 from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack, pack_pairs
+from perilune.backends.trainers.scored import Scored, scored
 from perilune.errors import TrainerError
 from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics
@@ -126,22 +127,14 @@ class TorchTrainer:
         """
         if not samples or not steps:
             raise TrainerError("an update needs at least one sample and one step; none was given")
-        supervised = objective.algorithm in ("sft", "dpo")
-        old = [] if supervised else self._score(samples)
-        mismatch = measure_mismatch(*_same_weights(samples, old, self._version), objective.correction_cap)
-        reference = (
-            self._score_reference(samples) if not supervised and objective.beta and self._reference is not None else old
-        )
-        if objective.algorithm == "grpo":
-            old = [_behaviour(*pair, self._version) for pair in zip(samples, old, strict=True)]
-        weights, masked, corrected = _corrections(samples, old, objective)
+        before = self._before(samples, objective)
         moved: dict[int, float] = {}
         measured: list[StepMetrics] = []
         for number, whole in enumerate(steps, 1):
-            step = replace(whole, indices=tuple(i for i in whole.indices if i not in masked))
+            step = replace(whole, indices=tuple(i for i in whole.indices if i not in before.masked))
             if not step.indices:
                 continue  # All of its responses are masked.
-            loss, norm, tokens, distances = self._gradient(samples, objective, step, old, reference, weights)
+            loss, norm, tokens, distances = self._gradient(samples, objective, step, before)
             skipped = not (math.isfinite(loss) and math.isfinite(norm))
             if skipped:
                 self._masters.clear_gradient()
@@ -165,14 +158,22 @@ class TorchTrainer:
             steps=len(taken),
             tokens=sum(step.tokens for step in measured),
             gradient_norm=_mean([step.gradient_norm for step in taken]),
-            mismatch_mean=mismatch.mean,
-            mismatch_max=mismatch.largest,
-            mismatch_beyond=mismatch.beyond,
-            mismatch_kl=mismatch.kl,
-            corrected=corrected,
+            mismatch_mean=before.mismatch.mean,
+            mismatch_max=before.mismatch.largest,
+            mismatch_beyond=before.mismatch.beyond,
+            mismatch_kl=before.mismatch.kl,
+            corrected=before.corrected,
             kl_to_reference=_mean(list(moved.values())),
             skipped=len(measured) - len(taken),
         )
+
+    def _before(self, samples: Sequence[Sample], objective: Objective) -> Scored:
+        """The samples under the policy and the reference, before the first step; supervised ones need neither."""
+        algorithm = ALGORITHMS.get(objective.algorithm)
+        policy = [] if algorithm is None else self._score(samples)
+        anchored = algorithm is not None and objective.beta and self._reference is not None
+        reference = self._score_reference(samples) if anchored else policy
+        return scored(samples, policy, reference, self._version, algorithm, objective)
 
     def save(self, folder: Path, *, optimizer: bool = False) -> None:
         """Write weights and version, and the optimiser only within an update: each iteration resets it."""
@@ -231,9 +232,7 @@ class TorchTrainer:
         samples: Sequence[Sample],
         objective: Objective,
         step: OptimizerStep,
-        old: Sequence[Tensor],
-        reference: Sequence[Tensor],
-        weights: Sequence[Tensor],
+        before: Scored,
     ) -> tuple[float, float, int, dict[int, float]]:
         """The clipped gradient of one minibatch; returns loss, norm, tokens, and how far each sample has moved."""
         budget = self._config.micro_batch_tokens
@@ -249,7 +248,9 @@ class TorchTrainer:
         moved: dict[int, float] = {}
         for micro in micros:
             logprobs = self._forward(micro)
-            part, distances = pack_loss(micro, samples, logprobs, old, reference, objective, count, weights)
+            part, distances = pack_loss(
+                micro, samples, logprobs, before.old, before.reference, objective, count, before.weights
+            )
             part.backward()
             loss += float(part.detach())
             moved.update(distances)
@@ -354,41 +355,3 @@ def _preferences(samples: Sequence[Sample], step: OptimizerStep, ratios: Mapping
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
-
-
-def _behaviour(sample: Sample, policy: Tensor, version: int) -> Tensor:
-    """What generated each response token, [R]: the policy itself, or for older segments what the engine noted."""
-    current = torch.tensor([made_by == version for made_by in sample.versions], device=policy.device)
-    noted = torch.tensor(sample.behaviour_logprobs, device=policy.device)
-    return torch.where(current, policy, noted)
-
-
-def _same_weights(samples: Sequence[Sample], old: Sequence[Tensor], version: int) -> tuple[list[float], list[float]]:
-    """Log-probabilities by trainer and engine of each token that the engine generated with these very weights."""
-    trained: list[float] = []
-    noted: list[float] = []
-    for sample, row in zip(samples, old, strict=False):
-        for mine, theirs, made_by in zip(row.tolist(), sample.behaviour_logprobs, sample.versions, strict=True):
-            if made_by == version:
-                trained.append(mine)
-                noted.append(theirs)
-    return trained, noted
-
-
-def _corrections(
-    samples: Sequence[Sample], old: Sequence[Tensor], objective: Objective
-) -> tuple[list[Tensor], frozenset[int], float]:
-    """Factors on each sample's tokens, [R]; samples that do not train; and the share that was touched."""
-    if objective.correction == "none" or not old:
-        return [], frozenset(), math.nan
-    noted = [
-        torch.tensor(sample.behaviour_logprobs, device=row.device) for sample, row in zip(samples, old, strict=True)
-    ]
-    masks = [torch.tensor(sample.loss_mask[sample.prompt_length :], device=old[0].device) for sample in samples]
-    cap = objective.correction_cap
-    if objective.correction == "token":
-        weights = [token_weights(*pair, cap) for pair in zip(old, noted, strict=True)]
-        at_cap = torch.cat([(row >= cap * (1 - 1e-6))[mask] for row, mask in zip(weights, masks, strict=True)])
-        return weights, frozenset(), float(at_cap.float().mean())
-    masked = frozenset(i for i, row in enumerate(zip(old, noted, masks, strict=True)) if not keeps_sequence(*row, cap))
-    return [], masked, len(masked) / len(samples)
