@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perilune.data.problems import content_id, messages_of
+from perilune.data.mapping import content_id, messages_of
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
 from perilune.recipe.problems import SourceConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,8 +26,11 @@ def read_records(source: SourceConfig) -> list[Record]:
         raise ProblemsError(
             f"a source of kind {source.kind!r} needs a path: set problems.train.path and problems.heldout.path"
         )
-    readers = {"jsonl": _jsonl, "humaneval": _jsonl, "parquet": _parquet, "huggingface": _huggingface}
-    rows = list(readers[source.kind](source))
+    if source.kind not in _READERS:
+        raise ProblemsError(
+            f"a source of kind {source.kind!r} has no rows to read; those of {', '.join(_READERS)} have"
+        )
+    rows = list(_READERS[source.kind](source))
     kept = rows[_slice(source.rows)] if source.rows else rows
     if not kept:
         cause = f": rows = {source.rows!r} leaves 0 of {len(rows)}" if source.rows else "; the source is empty"
@@ -109,3 +112,12 @@ def _huggingface(source: SourceConfig) -> Iterator[Record]:
         ) from error
     for number, row in enumerate(rows, 1):
         yield f"{source.path} [{source.split}], row {number}", row
+
+
+_READERS: Mapping[str, Callable[[SourceConfig], Iterator[Record]]] = {
+    "jsonl": _jsonl,
+    "humaneval": _jsonl,
+    "parquet": _parquet,
+    "huggingface": _huggingface,
+}
+"""Kinds that are rows."""

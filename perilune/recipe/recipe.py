@@ -29,6 +29,8 @@ from perilune.recipe.training import DPOConfig, RLConfig, SFTConfig, ShortSFTCon
 Stage = Literal["curate", "warmup", "sample", "sft", "dpo", "rl", "short_sft", "long2short"]
 APART = ("short_sft", "long2short")
 """Stages that make models of their own, each in a run within the run; they come last, in this order."""
+MODEL_AFTER: Mapping[str, str] = {"sft": "warmup", "dpo": "dpo", "rl": "final"}
+"""What the model is called after a stage that trains it: in models/, in evaluations/ and in the summary."""
 
 
 class ModelConfig(Section):

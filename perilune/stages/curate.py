@@ -32,7 +32,8 @@ from perilune.curation.references import find_unverifiable
 from perilune.curation.sample_cache import SampleCache
 from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
-from perilune.data.problems import dressed, load_pile
+from perilune.data.mapping import dressed
+from perilune.data.problems import load_pile
 from perilune.errors import ProblemsError
 from perilune.protocols import Engine
 from perilune.recipe.recipe import Recipe

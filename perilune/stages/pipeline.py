@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perilune.data.chat import drop_long_prompts
 from perilune.data.problems import load_pile, load_problems
-from perilune.recipe.recipe import APART, Recipe
+from perilune.recipe.recipe import APART, MODEL_AFTER, Recipe
 from perilune.report.run_page import write_report
 from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
@@ -37,8 +37,26 @@ from perilune.stages.subruns import Subruns
 from perilune.stages.watched import watched
 from perilune.types import Problem
 
-MODEL_AFTER = {"sft": "warmup", "dpo": "dpo", "rl": "final"}
-"""What the model is called after a stage: in models/, in evaluations/ and in the summary."""
+
+@dataclass(frozen=True, slots=True)
+class StageKind:
+    """A stage that shares the session's model with the others."""
+
+    take: Callable[[Session, Build], object]
+    """Does what is still to come of it."""
+    checkpointed: bool = False
+    """It commits what it trains itself, the last time at its end."""
+
+
+STAGES: Mapping[str, StageKind] = {
+    "curate": StageKind(lambda session, _: curate(session)),
+    "warmup": StageKind(lambda session, build: write_warmup_set(session, build, done="warmup")),
+    "sample": StageKind(lambda session, _: draw_samples(session)),
+    "sft": StageKind(lambda session, _: warm_up(session)),
+    "dpo": StageKind(lambda session, _: optimize_preferences(session)),
+    "rl": StageKind(lambda session, _: reinforce(session), checkpointed=True),
+}
+"""By their names in the recipe; those of :data:`perilune.recipe.recipe.APART` make models of their own."""
 
 
 def run_pipeline(
@@ -197,8 +215,8 @@ def plan(recipe: Recipe) -> list[str]:
         if stage in APART:
             continue
         steps.append(stage)
-        if stage in MODEL_AFTER:
-            steps.append(f"evaluate {MODEL_AFTER[stage]}")
+        if (model := MODEL_AFTER.get(stage)) is not None:
+            steps.append(f"evaluate {model}")
     return steps
 
 
@@ -231,23 +249,17 @@ def _reopen_rl(session: Session) -> None:
 
 def _run_stage(session: Session, stage: str, build: Build) -> None:
     """A stage, its model if it trains one, and the commit that says that it is done."""
-    stages: dict[str, Callable[[Session], object]] = {
-        "curate": curate,
-        "warmup": lambda session: write_warmup_set(session, build, done="warmup"),
-        "sample": draw_samples,
-        "sft": warm_up,
-        "dpo": optimize_preferences,
-        "rl": reinforce,
-    }
-    stages[stage](session)
+    kind = STAGES[stage]
+    kind.take(session, build)
     run, trainer = session.run, session.backends.trainer
     if stage in run.state.steps_done:
         return  # Committed with what it tells: its responses are gone then, and may not be asked for again.
-    if stage in MODEL_AFTER:
+    model = MODEL_AFTER.get(stage)
+    if model is not None:
         with session.clock.phase("save"):
-            write_folder(session.run.model(MODEL_AFTER[stage]), trainer.save_pretrained)
+            write_folder(run.model(model), trainer.save_pretrained)
     state = replace(run.state, steps_done=(*run.state.steps_done, stage))
-    if stage in ("sft", "dpo"):
+    if model is not None and not kind.checkpointed:
         with session.clock.phase("save"):
             state = replace(state, sft_steps=0)
             run.write_checkpoint(trainer, stage, state)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from perilune.data.demonstrations import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.data.generators import Style, form_to_write
-from perilune.data.problems import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.errors import ProblemsError
 from perilune.recipe.recipe import Recipe
 from perilune.rewards.pool import GradingPool

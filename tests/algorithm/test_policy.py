@@ -66,7 +66,7 @@ def test_advantages(name: str, settings: dict[str, object], advantages: list[flo
 )
 def test_losses(name: str, loss: float) -> None:
     found = ALGORITHMS[name].loss(responses(name), Objective(name, tau=0.1, clip=0.2))
-    assert float(found) == pytest.approx(loss, abs=1e-6)
+    assert found.item() == pytest.approx(loss, abs=1e-6)
 
 
 def test_what_sets_them_apart_from_each_other() -> None:

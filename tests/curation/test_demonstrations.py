@@ -16,7 +16,7 @@ from perilune.curation.demonstrations import build_demonstrations
 from perilune.curation.warmup_files import summarize_warmup, write_messages, write_rejected
 from perilune.curation.warmup_prompts import WarmupPrompts, load_examples
 from perilune.curation.warmup_set import Rejection, WarmupSet
-from perilune.data.problems import load_demonstrations
+from perilune.data.demonstrations import load_demonstrations
 from perilune.errors import EngineError, RunFolderError
 from perilune.recipe.curation import WarmupConfig
 from perilune.rewards.pool import GradingPool

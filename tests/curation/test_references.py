@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perilune.curation.references import find_unverifiable, reference_response
-from perilune.data.problems import generator_demonstrations
+from perilune.data.demonstrations import generator_demonstrations
 from perilune.recipe.problems import GeneratorConfig, SourceConfig
 from perilune.rewards.pool import GradingPool
 from perilune.types import Message, Problem

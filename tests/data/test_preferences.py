@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from perilune.data.demonstrations import load_demonstrations
 from perilune.data.preferences import load_preferences, messages_record, preference_record
-from perilune.data.problems import load_demonstrations
 from perilune.errors import ProblemsError
 from perilune.types import Message, Preference, Problem
 

@@ -5,14 +5,9 @@ from collections import Counter
 
 import pytest
 
-from perilune.data.problems import (
-    dressed,
-    generator_demonstrations,
-    load_demonstrations,
-    load_pile,
-    load_problems,
-    load_solutions,
-)
+from perilune.data.demonstrations import generator_demonstrations, load_demonstrations, load_solutions
+from perilune.data.mapping import dressed
+from perilune.data.problems import load_pile, load_problems
 from perilune.errors import BackendUnavailable, ProblemsError
 from perilune.recipe.problems import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.types import Message

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from perilune.build import build_backends
-from perilune.data.problems import load_demonstrations, load_problems
+from perilune.data.demonstrations import load_demonstrations
+from perilune.data.problems import load_problems
 from perilune.errors import ProblemsError
 from perilune.protocols import Engine, Trainer
 from perilune.recipe.recipe import Recipe, load_recipe
