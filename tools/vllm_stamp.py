@@ -19,7 +19,7 @@ DEPENDS = (
     "perilune/algorithm/repetition.py",
     "perilune/algorithm/streams.py",
     "perilune/rl/rollout.py",
-    *(f"perilune/{name}.py" for name in ("build", "engine_config", "errors", "protocols", "types")),
+    *(f"perilune/{name}.py" for name in ("build", "recipe/engine", "errors", "protocols", "types")),
     "tests/backends/test_engine_contract.py",
     "tests/backends/test_hybrid_workers.py",
     "tests/backends/test_serving.py",
