@@ -2,7 +2,8 @@
 
 A :class:`Problem` becomes a :class:`Group` of k empty :class:`Trajectory` records; the engine appends a
 :class:`Segment` to each, at most one per iteration; a reward gives each terminal trajectory a :class:`Grade`;
-complete groups become :class:`Sample` records, which the trainer sees.
+complete groups become :class:`Sample` records, which the trainer sees. What holds things together (Session, Master,
+RunFolder …) is told in docs/architecture.md.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ BF16_GAIN = 1.3
 """bf16 must be so many times as fast as fp32 to be worth its rounding."""
 
 _ROUNDS = 12
+_CLEAR = 4.0
+"""So many times as fast settles it after one round; where bf16 is emulated, all of them would take half a minute."""
 _SECONDS = 0.01
 """How long each product is timed in a round, at least."""
 _SHAPES = ((64, 576, 8192), (512, 1024, 1024))
@@ -83,7 +85,7 @@ def measure_matmul(device: torch.device) -> dict[str, float]:
     """GFLOP/s by type, {"float32": …, "bfloat16": …}: the geometric mean over a decoding and a training shape.
 
     The types take turns, and the fastest product of each counts: what else the machine does then slows both. Takes
-    about half a second; measured once per process and device.
+    about half a second, less where one type is far ahead; measured once per process and device.
     """
     best: dict[tuple[str, tuple[int, int, int]], float] = {}
     products = {
@@ -96,10 +98,13 @@ def measure_matmul(device: torch.device) -> dict[str, float]:
     for _ in range(_ROUNDS):
         for key, product in products.items():
             best[key] = min(best.get(key, math.inf), _fastest(product))
-    return {
-        name: math.prod(2 * math.prod(shape) / best[name, shape] / 1e9 for shape in _SHAPES) ** (1 / len(_SHAPES))
-        for name in ("float32", "bfloat16")
-    }
+        speed = {
+            name: math.prod(2 * math.prod(shape) / best[name, shape] / 1e9 for shape in _SHAPES) ** (1 / len(_SHAPES))
+            for name in ("float32", "bfloat16")
+        }
+        if max(speed.values()) > _CLEAR * min(speed.values()):
+            break
+    return speed
 
 
 def _product(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
