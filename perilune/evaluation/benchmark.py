@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perilune.algorithm.streams import trajectory_seed
@@ -53,56 +54,104 @@ def evaluate(
         EngineError: the engine cannot serve a request, or leaves one without a finished response.
     """
     asked = {
-        f"{number}/{sample}": (problem, sample)
+        f"{number}/{sample}": _Asked(problem, sample)
         for number, problem in enumerate(problems)
         for sample in range(1 + samples)
     }
-    prompts = {problem.id: render(problem) for problem in problems}
-    requests = [
+    requests = _requests(asked, render, max_response_tokens, temperature, seed)
+    answers = _Answers(asked, grader, decode, progress)
+    for request_id, one in asked.items():
+        if known and one.name in known:
+            answers.take(request_id, known[one.name])
+    for completion in engine.generate([request for request in requests if request.id not in answers]):
+        keep(asked[completion.request_id].name, completion.segment)
+        answers.take(completion.request_id, completion.segment)
+    return answers.scored()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one request asks for."""
+
+    problem: Problem
+    sample: int
+
+    @property
+    def name(self) -> str:
+        """How the response is kept."""
+        return f"{self.problem.id}/{self.sample}"
+
+
+def _requests(
+    asked: Mapping[str, _Asked],
+    render: Callable[[Problem], tuple[int, ...]],
+    max_response_tokens: int,
+    temperature: float,
+    seed: int,
+) -> list[Request]:
+    """One for each response, to be given in one segment; each problem is rendered once."""
+    prompts = {one.problem.id: render(one.problem) for one in asked.values() if one.sample == 0}
+    return [
         Request(
             id=request_id,
-            prompt_tokens=prompts[problem.id],
+            prompt_tokens=prompts[one.problem.id],
             response_tokens=(),
             segment_tokens=max_response_tokens,
             max_response_tokens=max_response_tokens,
-            seed=trajectory_seed(seed, problem.id, "evaluation", sample),
-            temperature=temperature if sample else 0.0,
+            seed=trajectory_seed(seed, one.problem.id, "evaluation", one.sample),
+            temperature=temperature if one.sample else 0.0,
         )
-        for request_id, (problem, sample) in asked.items()
+        for request_id, one in asked.items()
     ]
 
-    answers: dict[str, tuple[Segment, str]] = {}
-    grades: dict[str, Grade] = {}
 
-    def take(request_id: str, segment: Segment) -> None:
-        answers[request_id] = (segment, decode(segment.tokens))
-        grader.submit(GradeRequest(request_id, asked[request_id][0], answers[request_id][1], segment.stop))
-        grades.update(grader.finished())
-        progress(len(answers), len(asked))
+class _Answers:
+    """The responses as they come; each is graded while the engine goes on."""
 
-    names = {request_id: f"{problem.id}/{sample}" for request_id, (problem, sample) in asked.items()}
-    for request_id, name in names.items():
-        if known and name in known:
-            take(request_id, known[name])
-    for completion in engine.generate([request for request in requests if request.id not in answers]):
-        keep(names[completion.request_id], completion.segment)
-        take(completion.request_id, completion.segment)
-    grades.update(grader.drain())
-    _check_all_answered(asked, answers)
+    def __init__(
+        self,
+        asked: Mapping[str, _Asked],
+        grader: GradingPool,
+        decode: Callable[[Sequence[int]], str],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._asked, self._grader, self._decode, self._progress = asked, grader, decode, progress
+        self._given: dict[str, tuple[Segment, str]] = {}
+        self._grades: dict[str, Grade] = {}
 
-    scored = []
-    for request_id, (problem, sample) in asked.items():
-        segment, response = answers[request_id]
-        scored.append(ScoredResponse(problem, response, len(segment.tokens), segment.stop, grades[request_id], sample))
-    return scored
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._given
 
+    def take(self, request_id: str, segment: Segment) -> None:
+        """A finished response to a request."""
+        response = self._decode(segment.tokens)
+        self._given[request_id] = (segment, response)
+        self._grader.submit(GradeRequest(request_id, self._asked[request_id].problem, response, segment.stop))
+        self._grades.update(self._grader.finished())
+        self._progress(len(self._given), len(self._asked))
 
-def _check_all_answered(asked: Mapping[str, tuple[Problem, int]], answers: Mapping[str, tuple[Segment, str]]) -> None:
-    missing = [request_id for request_id in asked if request_id not in answers]
-    cut = [request_id for request_id, (segment, _) in answers.items() if segment.stop is Stop.CUT]
-    for names, what in ((missing, "no response"), (cut, "a cut response, though its budget was the maximum length,")):
-        if names:
-            raise EngineError(
-                f"the engine gave {what} to {len(names)} of {len(asked)} requests (the first: problem "
-                f"{asked[names[0]][0].id!r}); this is a fault of the engine backend, try another in engine.backend"
-            )
+    def scored(self) -> list[ScoredResponse]:
+        """All of them, once the last is graded, in the order in which they were asked for.
+
+        Raises:
+            EngineError: one is missing, or has no end.
+        """
+        self._grades.update(self._grader.drain())
+        self._check_all_given()
+        scored = []
+        for request_id, one in self._asked.items():
+            (segment, response), grade = self._given[request_id], self._grades[request_id]
+            scored.append(ScoredResponse(one.problem, response, len(segment.tokens), segment.stop, grade, one.sample))
+        return scored
+
+    def _check_all_given(self) -> None:
+        missing = [request_id for request_id in self._asked if request_id not in self._given]
+        cut = [request_id for request_id, (segment, _) in self._given.items() if segment.stop is Stop.CUT]
+        unfinished = "a cut response, though its budget was the maximum length,"
+        for names, what in ((missing, "no response"), (cut, unfinished)):
+            if names:
+                raise EngineError(
+                    f"the engine gave {what} to {len(names)} of {len(self._asked)} requests (the first: problem "
+                    f"{self._asked[names[0]].problem.id!r}); this is a fault of the engine backend, try another in "
+                    "engine.backend"
+                )

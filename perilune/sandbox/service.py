@@ -148,17 +148,7 @@ def create_app(sandbox: Sandbox, settings: ServiceSettings, token: str | None = 
     """
     desk = _Desk(sandbox, settings)
     app = FastAPI(title="Perilune sandbox", summary="Runs and judges untrusted programs.", redoc_url=None)
-
-    @app.exception_handler(SandboxError)
-    async def refuse(request: Request, error: SandboxError) -> JSONResponse:
-        """What the sandbox refuses, such as a language that it does not know, is the request's fault."""
-        return JSONResponse({"detail": str(error)}, 422)
-
-    @app.exception_handler(RequestValidationError)
-    async def explain(request: Request, error: RequestValidationError) -> JSONResponse:
-        """Where and what, without what was sent: it may be large, or no JSON (NaN)."""
-        faults = [{name: fault[name] for name in ("type", "loc", "msg")} for fault in error.errors()]
-        return JSONResponse({"detail": faults}, 422)
+    _tell_faults(app)
 
     @app.post("/v1/run")
     async def run(request: RunRequest) -> SubmissionAnswer:
@@ -202,6 +192,21 @@ def create_app(sandbox: Sandbox, settings: ServiceSettings, token: str | None = 
     if token is None:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_NAMES)
     return app
+
+
+def _tell_faults(app: FastAPI) -> None:
+    """Answer a request that cannot be served with what is wrong with it."""
+
+    @app.exception_handler(SandboxError)
+    async def refuse(request: Request, error: SandboxError) -> JSONResponse:
+        """What the sandbox refuses, such as a language that it does not know, is the request's fault."""
+        return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(RequestValidationError)
+    async def explain(request: Request, error: RequestValidationError) -> JSONResponse:
+        """Where and what, without what was sent: it may be large, or no JSON (NaN)."""
+        faults = [{name: fault[name] for name in ("type", "loc", "msg")} for fault in error.errors()]
+        return JSONResponse({"detail": faults}, 422)
 
 
 class _Desk:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from perilune.recipe.recipe import Recipe, Stage
 from perilune.report.terminal import Display
+from perilune.run.metrics import read_metrics
 from perilune.stages.backends import Build
 from perilune.types import Problem
 
@@ -87,6 +88,12 @@ class Subruns:
             source.rename(target)
         shutil.rmtree(place / "checkpoints", ignore_errors=True)
         return target
+
+
+def measured(folder: Path, name: str) -> bool:
+    """Whether the run in a folder has measured its model, for good."""
+    told = any(event["event"] == "evaluation" and event.get("name") == name for event in read_metrics(folder))
+    return told and (folder / "evaluations" / f"{name}.jsonl").exists()
 
 
 def _lasting_name(model: str) -> str:

@@ -115,14 +115,14 @@ def test_where_nothing_isolates_every_probe_is_named_with_what_to_do(monkeypatch
     code = """
 import sys
 from perilune.errors import SandboxUnavailable
-from perilune.sandbox import kernel, seccomp
+from perilune.sandbox import bpf, kernel, seccomp
 from perilune.sandbox.syscall_numbers import NUMBERS
 from perilune.sandbox.sandbox import Sandbox
-code = [seccomp.Load(0)]
+code = [bpf.Load(0)]
 for name in ("unshare", "landlock_create_ruleset"):
-    code += [seccomp.Jump("eq", NUMBERS[name], no=name), seccomp.refuse(1), seccomp.Label(name)]
+    code += [bpf.Jump("eq", NUMBERS[name], no=name), seccomp.refuse(1), bpf.Label(name)]
 kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-kernel.Filter(seccomp.assemble([*code, seccomp.Return(0x7FFF0000)])).install_now()
+kernel.Filter(bpf.assemble([*code, bpf.Return(0x7FFF0000)])).install_now()
 try:
     Sandbox()
 except SandboxUnavailable as error:
@@ -142,13 +142,13 @@ def test_where_namespaces_are_denied_landlock_is_taken() -> None:
         pytest.skip("this kernel has no Landlock")
     code = """
 import sys
-from perilune.sandbox import kernel, seccomp
+from perilune.sandbox import bpf, kernel, seccomp
 from perilune.sandbox.programs import Program
 from perilune.sandbox.syscall_numbers import NUMBERS
 from perilune.sandbox.sandbox import Sandbox
-code = [seccomp.Load(0), seccomp.Jump("eq", NUMBERS["unshare"], no="other"), seccomp.refuse(1), seccomp.Label("other")]
+code = [bpf.Load(0), bpf.Jump("eq", NUMBERS["unshare"], no="other"), seccomp.refuse(1), bpf.Label("other")]
 kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-kernel.Filter(seccomp.assemble([*code, seccomp.Return(0x7FFF0000)])).install_now()
+kernel.Filter(bpf.assemble([*code, bpf.Return(0x7FFF0000)])).install_now()
 with Sandbox(workers=1) as sandbox:
     sys.stdout.write(sandbox.mode + sandbox.run(Program("python", "print(6 * 7)"), [b""]).runs[0].stdout.decode())
 """
