@@ -286,11 +286,13 @@ def leave_a_process(facts: dict[str, Any]) -> None:
         os._exit(0)
 
 
+# What needs a living parent comes before its signals.
 ATTEMPTS: list[Callable[[dict[str, Any]], None]] = [
     thread_works, hold_descriptors, read_secret, read_relative, list_folder, write_beside_secret, append_to_secret,
     truncate_secret, truncate_by_opening, change_mode, change_time, remove_secret, link_secret, write_system,
-    connect_loopback, connect_unix, send_through_pair, signal_outside, signal_parent, trace_parent,
-    read_parents_memory, steal_descriptor, limit_parent, mount, unmount, new_namespaces, clone_into_namespace, chroot,
+    connect_loopback, connect_unix, send_through_pair, signal_outside, trace_parent,
+    read_parents_memory, steal_descriptor, limit_parent, signal_parent,
+    mount, unmount, new_namespaces, clone_into_namespace, chroot,
     become_root, have_capabilities, rarely_used_calls, outgrow_memory, outgrow_files, lower_no_limit, outgrow_threads,
     leave_a_process, outgrow_processes,
 ]  # fmt: skip

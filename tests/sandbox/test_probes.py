@@ -31,13 +31,7 @@ def test_the_canary_does_not_get_out(mode: str) -> None:
 def test_without_isolation_the_canary_gets_out(public_python: tuple[Path, Path]) -> None:
     """A probe that cannot fail would prove nothing. Never as root, whom the canary could do harm."""
     wanted = {"read_secret", "append_to_secret", "connect_loopback", "limit_parent", "outgrow_memory"}
-    found: set[str] = set()
-    # Its parent may be dead by its signals before it is limited: what counts is that each way is open.
-    for _ in range(8):
-        found |= canary_escapes(*public_python)
-        if wanted <= found:
-            break
-    assert wanted <= found
+    assert wanted <= canary_escapes(*public_python)
 
 
 def canary_escapes(python: Path, modules: Path) -> set[str]:
