@@ -1,5 +1,6 @@
 # make quickstart   the whole pipeline on this machine, from nothing but Python 3.11 or newer
-# make test         every check that a change must pass
+# make test         every check that a change must pass; files of tests run side by side
+# make test-long    what only a long run shows: soaks, load, a run killed again and again
 # make test-vllm    the tests of vLLM as the engine, in an environment of its own, $(VLLM_VENV), which it makes
 # make benchmarks   the speeds that are reported, each beside what it is compared with; long, on an idle machine
 #
@@ -25,7 +26,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c '$(FIT)' >/dev/null 2>&1 && echo $(name))))
 TORCH_INDEX ?=
 
-.PHONY: quickstart test test-vllm benchmarks venv vllm clean
+.PHONY: quickstart test test-long test-vllm benchmarks venv vllm clean
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -42,9 +43,13 @@ test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not alone and not long'
+	$(BIN)/python -m pytest -m 'alone and not long'
 	@# The tests of vLLM, if what they depend on has changed since they passed.
 	@$(BIN)/python tools/vllm_stamp.py check || $(MAKE) test-vllm
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -m long
 
 benchmarks: $(READY)
 	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev,benchmarks]'

@@ -89,17 +89,17 @@ def make_recipe(arguments: argparse.Namespace) -> Recipe:
 
 
 def ours(recipe: Recipe, problems: Sequence[Problem]) -> list[Measured]:
-    components = build_backends(recipe)
+    backends = build_backends(recipe)
     found: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder, GradingPool(recipe.rewards) as grader:
         master = Master(
-            trainer=components.trainer,
-            workers=components.workers,
+            trainer=backends.trainer,
+            workers=backends.workers,
             grader=grader,
             run=RunFolder.open(Path(folder)),
             sampler=ProblemSampler(problems, recipe.rl.sampling, recipe.seed),
-            render=components.render,
-            decode=components.decode,
+            render=backends.render,
+            decode=backends.decode,
             seed=recipe.seed,
             on_segment=lambda done, total: None,
             on_step=lambda step: None,

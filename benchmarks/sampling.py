@@ -16,14 +16,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from statistics import NormalDist, fmean, variance
 from typing import Any
 
-from perilune.report.axes import Format, number, percent
-from perilune.report.charts import CHART_CSS, HEIGHT, WIDTH, Series, line_chart
+from perilune.report.chart import Chart
+from perilune.report.formats import Format, number, percent
+from perilune.report.picture import picture_of
 from perilune.report.run_data import RunData, read_run
+from perilune.report.series import Series, line_chart
 
 ROOT = Path(__file__).parents[1]
 BANDS = ("rl.sampling.medium_difficulty=2.0", "rl.sampling.hard_difficulty=3.0")
@@ -108,16 +109,7 @@ def picture(arms: Sequence[Arm], start: float) -> str:
         ("Difficulty drawn (mean)", metric_chart(arms, "drawn_difficulty", number, zero=False)),
         ("Response length (tokens)", metric_chart(arms, "response_tokens_mean", number)),
     ]
-    parts = [
-        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(panels)} {HEIGHT + 40}" '
-        f'role="img" aria-label="{escape(", ".join(title for title, _ in panels))}">',
-        f"<style>{CHART_CSS} svg.chart text.title{{font-size:15px;font-weight:600;fill:var(--ink)}}</style>",
-        f'<rect width="{WIDTH * len(panels)}" height="{HEIGHT + 40}" rx="8" style="fill:var(--surface)"/>',
-    ]
-    for place, (title, svg) in enumerate(panels):
-        parts.append(f'<text class="title" x="{place * WIDTH + 50}" y="24">{escape(title)}</text>')
-        parts.append(svg.replace("<svg ", f'<svg x="{place * WIDTH}" y="34" width="{WIDTH}" height="{HEIGHT}" ', 1))
-    return "".join([*parts, "</svg>\n"])
+    return picture_of(panels)
 
 
 def accuracies(arms: Sequence[Arm], start: float) -> list[Series]:
@@ -138,7 +130,7 @@ def accuracies(arms: Sequence[Arm], start: float) -> list[Series]:
     return found
 
 
-def metric_chart(arms: Sequence[Arm], key: str, form: Format, zero: bool = True) -> str:
+def metric_chart(arms: Sequence[Arm], key: str, form: Format, zero: bool = True) -> Chart | None:
     """A metric of the iterations, means over seeds."""
     series = []
     for hue, arm in enumerate(arms):

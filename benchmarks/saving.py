@@ -29,17 +29,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to save: the disk that is measured")
     arguments = parser.parse_args()
     recipe = load_recipe(RECIPE, [f"rl.iterations={arguments.iterations}"])
-    components = build_backends(recipe)
+    backends = build_backends(recipe)
     totals, saves = [], []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, GradingPool(recipe.rewards) as grader:
         master = Master(
-            trainer=components.trainer,
-            workers=components.workers,
+            trainer=backends.trainer,
+            workers=backends.workers,
             grader=grader,
             run=RunFolder.open(Path(folder)),
             sampler=ProblemSampler(load_problems(recipe.problems.train, "train"), recipe.rl.sampling, recipe.seed),
-            render=components.render,
-            decode=components.decode,
+            render=backends.render,
+            decode=backends.decode,
             seed=recipe.seed,
             on_segment=lambda done, total: None,
             on_step=lambda step: None,

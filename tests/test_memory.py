@@ -65,6 +65,7 @@ def iterations(metrics: Path) -> int:
     return metrics.read_bytes().count(b'"event": "iteration"') if metrics.exists() else 0
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_iterations(recipe: Path) -> None:
     metrics = recipe.parent / "runs" / "tiny" / "metrics.jsonl"
     command = [sys.executable, "-m", "perilune.cli", "run", str(recipe), "--quiet"]

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from perilune.report.axes import percent
-from perilune.report.charts import COLOURS
+from perilune.report.formats import percent
+from perilune.report.palette import COLOURS, GRID, SURFACE, hue
 
 BEFORE_HUE, AFTER_HUE = COLOURS - 1, 0
 
@@ -38,7 +38,7 @@ BARS_CSS = "\n".join(
         "@media print{.bars .rail,.swatch{print-color-adjust:exact}}",
     ]
 )
-"""Style sheet of these bars; colours come from :data:`perilune.report.charts.CHART_CSS`."""
+"""Style sheet of these bars; colours come from :data:`perilune.report.palette.CHART_CSS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,18 @@ def paired_rows(
         Row(name, (_counted(BEFORE_HUE, first, wholes[0]), _counted(AFTER_HUE, last, wholes[1])))
         for name, first, last in rows
     ]
+
+
+def interval_bar(value: float, low: float, high: float) -> str:
+    """A share on a small track from 0 to 1, with its interval, as SVG; the figures stand beside it."""
+    start, length = 4, 192
+    at, left, right = (f"{start + length * share:.1f}" for share in (value, low, high))
+    return (
+        '<svg class="track" viewBox="0 0 200 14" aria-hidden="true" xmlns="http://www.w3.org/2000/svg">'
+        f'<line x1="{start}" y1="7" x2="{start + length}" y2="7" stroke="{GRID}"/>'
+        f'<line x1="{left}" y1="7" x2="{right}" y2="7" stroke="{hue(0)}" stroke-width="6" stroke-linecap="round" '
+        f'opacity=".45"/><circle cx="{at}" cy="7" r="5" fill="{hue(0)}" stroke="{SURFACE}" stroke-width="1.5"/></svg>'
+    )
 
 
 def _counted(hue: int, count: int, whole: int) -> Track:

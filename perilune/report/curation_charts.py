@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perilune.report.axes import percent
 from perilune.report.bars import AFTER_HUE, BEFORE_HUE, horizontal_bars, paired_rows
-from perilune.report.charts import Series, stacked_bars
+from perilune.report.chart import Chart
 from perilune.report.curation_data import BANDS, Counts, CurationData, Difficulty, Guesses
-from perilune.report.run_charts import Figure
+from perilune.report.figures import Figure
+from perilune.report.formats import count, percent
+from perilune.report.series import Series, stacked_bars
 
 _MOST_TAGS = 18
 _LEGEND = (("before", BEFORE_HUE), ("after", AFTER_HUE))
@@ -33,7 +34,7 @@ def distributions(data: CurationData) -> list[Figure]:
         ]
     if data.guess:
         found.append(_guess_figure(data.guess))
-    return [figure for figure in found if figure.svg]
+    return [figure for figure in found if figure.chart]
 
 
 def tag_bars(tags: Counts) -> str:
@@ -48,10 +49,10 @@ def band_bars(bands: Counts) -> str:
     return horizontal_bars("Problems by band", rows, legend=_LEGEND)
 
 
-def _split(title: str, found: Difficulty) -> str:
+def _split(title: str, found: Difficulty) -> Chart | None:
     gone = [max(0, before - after) for before, after in zip(found.before, found.after, strict=True)]
     layers = [_layer("stay", AFTER_HUE, found.after), _layer("dropped", 1, gone)]
-    return stacked_bars(title, layers, x_name="right answers", form=_whole)
+    return stacked_bars(title, layers, x_name="right answers", form=count)
 
 
 def _guess_figure(found: Guesses) -> Figure:
@@ -64,12 +65,8 @@ def _guess_figure(found: Guesses) -> Figure:
     # Those that were never guessed are most of all and would dwarf the rest.
     points = tuple((float(at), float(count)) for at, count in enumerate(found.hits) if at)
     layers = [Series("problems", 1, points)]
-    return Figure("Right guesses", note, stacked_bars("Right guesses", layers, x_name="right guesses", form=_whole))
+    return Figure("Right guesses", note, stacked_bars("Right guesses", layers, x_name="right guesses", form=count))
 
 
 def _layer(name: str, hue: int, counts: Sequence[int]) -> Series:
     return Series(name, hue, tuple((float(at), float(count)) for at, count in enumerate(counts)))
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"

@@ -15,9 +15,7 @@ from markupsafe import Markup
 
 from perilune.recipe.curation import CurationConfig
 from perilune.recipe.recipe import describe_fields
-from perilune.report.axes import duration, percent
 from perilune.report.bars import BARS_CSS, Part, Row, Track, horizontal_bars
-from perilune.report.charts import COLOURS
 from perilune.report.curation_charts import distributions, tag_bars
 from perilune.report.curation_data import (
     BANDS,
@@ -28,7 +26,10 @@ from perilune.report.curation_data import (
     read_curation,
 )
 from perilune.report.curation_words import BAND_MEANINGS, SETTINGS, Term, reason_term, step_term
+from perilune.report.figures import shown
+from perilune.report.formats import duration, percent
 from perilune.report.page import write_page
+from perilune.report.palette import COLOURS
 
 _EXAMPLES = 3
 _KEPT_EXAMPLES = 3
@@ -87,7 +88,7 @@ def _context(data: CurationData) -> dict[str, Any]:
         "facts": _facts(data),
         "funnel": Markup(_funnel(data)),
         "sections": [_section(step, data, settings) for step in data.steps],
-        "distributions": [(figure, Markup(figure.svg)) for figure in distributions(data)],
+        "distributions": shown(distributions(data))[0],
         "tags": Markup(tag_bars(data.tags)),
         "histogram": _histogram(data),
         "kept": _kept(data.problems),

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from perilune.report.axes import percent
 from perilune.report.curation_data import BANDS, COUNTS, DROPPED, PROBLEMS, Counts, CurationData, StepCounts
 from perilune.report.curation_words import reason_term
+from perilune.report.formats import percent
 
 _COLUMNS = 100
 _NAME, _BAR, _TAG = 14, 24, 38

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,14 @@ from markupsafe import Markup
 
 from perilune.evaluation.scoring import Interval
 from perilune.evaluation.tradeoff import PAPER, PAPER_SOURCE, Point, pareto_front, signed_percent, signed_points
-from perilune.report.axes import duration, number, percent
-from perilune.report.charts import CHART_CSS, COLOURS
+from perilune.report.chart import Chart
+from perilune.report.drawing import draw
+from perilune.report.formats import duration, number, percent
 from perilune.report.long2short_data import Long2ShortData, Model, parse_results, read_long2short
 from perilune.report.page import write_page, write_whole
-from perilune.report.scatter import SCATTER_CSS, SCATTER_HEIGHT, SCATTER_WIDTH, Mark, scatter_chart
+from perilune.report.palette import COLOURS
+from perilune.report.picture import picture
+from perilune.report.scatter import Mark, scatter_chart
 
 WITHIN = 0.02
 """Accuracy that the headline's model may lose: two points."""
@@ -38,6 +40,7 @@ _COUNTS = {
 """What is told first of sampling, and how; what else was counted follows by its own name."""
 _DASH = "–"
 _LEGEND = "filled: on the front · hollow: another is better · diamond: the model compared with · thin lines: 95 %"
+_WAITING = "no model is measured yet"
 Lines = Sequence[Sequence[str]]
 
 
@@ -76,9 +79,12 @@ def write_long2short_report(folder: Path) -> Path:
     """
     data = read_long2short(folder)
     path = folder / "report.html"
-    chart = _chart(data)
-    write_page(path, "long2short_page.html", _context(data, chart))
-    write_whole(folder / "tradeoff.svg", _picture(data, chart))
+    chart, paper_chart = _chart(data), _paper_chart("MATH500", data)
+    drawing, paper_drawing = draw([chart, paper_chart])
+    write_page(path, "long2short_page.html", _context(data, drawing, paper_drawing))
+    title = f"{data.name}: accuracy and tokens of each model"
+    panels = [(title, chart, drawing)] if chart is not None else []
+    write_whole(folder / "tradeoff.svg", picture(title, panels, foot=_LEGEND if chart else _WAITING))
     return path
 
 
@@ -117,21 +123,20 @@ def _plain(figure: str, interval: Interval, scale: int, sign: str) -> str:
     return f"{figure} ({low} to {high})"
 
 
-def _context(data: Long2ShortData, chart: str) -> dict[str, Any]:
+def _context(data: Long2ShortData, drawing: str, paper_drawing: str) -> dict[str, Any]:
     ours = {name: place for place, name in enumerate(data.measured)}
     return {
         "data": data,
-        "scatter_css": Markup(SCATTER_CSS),
         "swatches": Markup("".join(f".fill{i}{{background:var(--hue-{i})}}" for i in range(COLOURS))),
         "state": _state(data),
         "facts": _facts(data),
-        "chart": Markup(chart),
+        "chart": Markup(drawing),
         "rows": [_row(model, ours.get(model.name)) for model in data.models],
         "sampling": _sampling(data),
         "paper_rows": _paper_rows(data),
         "paper_names": list(PAPER),
         "paper_source": PAPER_SOURCE,
-        "paper_chart": Markup(_paper_chart("MATH500", ours)),
+        "paper_chart": Markup(paper_drawing),
         "examples": data.examples[:_EXAMPLES],
         "titles": {model.name: model.title for model in data.models},
         "clipped": _clipped,
@@ -178,31 +183,13 @@ def _largest_cut(methods: Sequence[Point]) -> tuple[str, str]:
     ), f"of the tokens by {best.name}; points {change.figure} ({change.interval})"
 
 
-def _chart(data: Long2ShortData) -> str:
+def _chart(data: Long2ShortData) -> Chart | None:
     marks = [
         Mark(name, point.mean_tokens, point.accuracy, point.tokens_interval, point.accuracy_interval, place)
         for place, (name, point) in enumerate(data.measured.items())
     ]
     front = [name for name, point in data.measured.items() if point.pareto]
     return scatter_chart("Accuracy and tokens of each model", marks, front=front, reference=data.reference)
-
-
-def _picture(data: Long2ShortData, chart: str) -> str:
-    """The chart as a file of its own, with its style, a title and a legend."""
-    head, foot = 44, 34
-    width, height = SCATTER_WIDTH, SCATTER_HEIGHT + head + foot
-    title = escape("".join(c if c.isprintable() else "?" for c in data.name))
-    inner = chart.replace("<svg ", f'<svg y="{head}" width="{width}" height="{SCATTER_HEIGHT}" ', 1)
-    body = inner or f'<text x="16" y="{head + 30}">no model is measured yet</text>'
-    return (
-        f'<svg class="chart scatter" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{title}: accuracy and tokens of each model">'
-        f"<style>{CHART_CSS} {SCATTER_CSS} svg.scatter text.title{{font-size:17px;font-weight:600;fill:var(--ink)}}"
-        "svg.scatter text.legend{font-size:13px}</style>"
-        f'<rect width="{width}" height="{height}" rx="8" style="fill:var(--surface)"/>'
-        f'<text class="title" x="16" y="29">{title}: accuracy and tokens of each model</text>'
-        f'{body}<text class="legend" x="16" y="{height - 14}">{_LEGEND}</text></svg>\n'
-    )
 
 
 def _row(model: Model, place: int | None) -> ModelRow:
@@ -260,10 +247,10 @@ def _paper_rows(data: Long2ShortData) -> list[tuple[str, list[Cell]]]:
     return rows
 
 
-def _paper_chart(benchmark: str, ours: Mapping[str, int]) -> str:
+def _paper_chart(benchmark: str, data: Long2ShortData) -> Chart | None:
     """The paper's points, each method in the hue that it has in our chart."""
     found = PAPER[benchmark]
-    looks = dict(ours)
+    looks = {name: place for place, name in enumerate(data.measured)}
     for name in found:
         looks.setdefault(name, len(looks))
     marks = [Mark(name, one.tokens, one.accuracy, look=looks[name]) for name, one in found.items()]

@@ -15,8 +15,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from perilune.report.axes import duration, number, percent
-from perilune.report.charts import CHART_CSS
+from perilune.report.formats import duration, number, percent
+from perilune.report.palette import CHART_CSS
 
 _DASH = "–"
 
@@ -30,7 +30,12 @@ def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formats = {"percent": percent, "number": number, "whole": "{:.0f}".format, "duration": duration}
+    formats: dict[str, Callable[[Any], str]] = {
+        "percent": percent,
+        "number": number,
+        "whole": "{:.0f}".format,
+        "duration": duration,
+    }
     environment.filters.update({name: _shown(form) for name, form in formats.items()})
     # Unknown when the model wrote its text, so no text can carry a script that the page would run.
     frame = {"nonce": secrets.token_urlsafe(16), "css": Markup(CHART_CSS)}

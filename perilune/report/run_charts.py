@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from perilune.report.axes import Format, duration, number, percent
-from perilune.report.charts import COLOURS, Series, line_chart, stacked_bars
+from perilune.report.chart import Chart
+from perilune.report.figures import Figure
+from perilune.report.formats import Format, duration, number, percent
+from perilune.report.palette import COLOURS
 from perilune.report.run_data import Evaluation, RunData
+from perilune.report.series import Series, line_chart, stacked_bars
 
 _MOST_POINTS = 200
 _MOST_BARS = 60
 _MOST_DOTS = 30
 _PHASES = ("rollout", "train", "grade_wait", "evaluate", "save")
 """Phases that keep their colours; others come after them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A chart with its title and what it means."""
-
-    title: str
-    note: str
-    svg: str
 
 
 def rl_figures(run: RunData) -> list[Figure]:
@@ -80,7 +73,7 @@ def rl_figures(run: RunData) -> list[Figure]:
         *_grading_figure(run),
         Figure("Rollout speed", "Generated tokens per second.", _curve(run, "tokens_per_second_rollout", "tokens/s")),
     ]
-    return [figure for figure in found if figure.svg]
+    return [figure for figure in found if figure.chart]
 
 
 def _drawn_figure(run: RunData) -> list[Figure]:
@@ -111,7 +104,7 @@ def sft_figures(run: RunData) -> list[Figure]:
     """The curves of supervised fine-tuning."""
     rows = _thinned(run.sft_steps, _MOST_POINTS)
 
-    def curve(key: str, name: str) -> str:
+    def curve(key: str, name: str) -> Chart | None:
         points = tuple((row["step"], _value(row, key)) for row in rows)
         return line_chart(name, [Series(name, 0, points)], x_name="step")
 
@@ -119,14 +112,14 @@ def sft_figures(run: RunData) -> list[Figure]:
         Figure("SFT loss", "Negative log-likelihood per response token, in nats.", curve("loss", "loss")),
         Figure("Learning rate", "", curve("learning_rate", "learning rate")),
     ]
-    return [figure for figure in found if figure.svg]
+    return [figure for figure in found if figure.chart]
 
 
 def dpo_figures(run: RunData) -> list[Figure]:
     """The curves of direct preference optimisation."""
     rows = _thinned(run.dpo_steps, _MOST_POINTS)
 
-    def curve(key: str, name: str, form: Format = number) -> str:
+    def curve(key: str, name: str, form: Format = number) -> Chart | None:
         points = tuple((row["step"], _value(row, key)) for row in rows)
         return line_chart(name, [Series(name, 0, points)], x_name="step", form=form)
 
@@ -145,7 +138,7 @@ def dpo_figures(run: RunData) -> list[Figure]:
             curve("preferred", "preferred", percent),
         ),
     ]
-    return [figure for figure in found if figure.svg]
+    return [figure for figure in found if figure.chart]
 
 
 def thinning_note(run: RunData) -> str:
@@ -157,7 +150,7 @@ def thinning_note(run: RunData) -> str:
     return f"{points} bar the mean of {bar} iterations."
 
 
-def heldout_chart(evaluations: Sequence[Evaluation]) -> str:
+def heldout_chart(evaluations: Sequence[Evaluation]) -> Chart | None:
     """Held-out accuracy by RL iterations done, with its intervals; the base model apart if there was a warm-up."""
     warmed_up = any(found.name == "warmup" for found in evaluations)
     base = [found for found in evaluations if warmed_up and found.name == "base"]
@@ -166,12 +159,12 @@ def heldout_chart(evaluations: Sequence[Evaluation]) -> str:
     return line_chart("Held-out accuracy", [s for s in series if s.points], x_name="iteration", form=percent)
 
 
-def reward_chart(run: RunData) -> str:
+def reward_chart(run: RunData) -> Chart | None:
     """Mean reward by iteration."""
     return _curve(run, "reward_mean", "reward")
 
 
-def length_chart(run: RunData) -> str:
+def length_chart(run: RunData) -> Chart | None:
     """Mean response length by iteration."""
     return _curve(run, "response_tokens_mean", "tokens")
 
@@ -187,11 +180,13 @@ def _interval(summary: Mapping[str, Any]) -> tuple[float, float] | None:
     return (float(pair[0]), float(pair[1])) if pair else None
 
 
-def _curve(run: RunData, key: str, name: str, form: Format = number, zero: bool = True) -> str:
+def _curve(run: RunData, key: str, name: str, form: Format = number, zero: bool = True) -> Chart | None:
     return _curves(run, {name: key}, form=form, zero=zero)
 
 
-def _curves(run: RunData, keys: Mapping[str, str], form: Format = number, log: bool = False, zero: bool = True) -> str:
+def _curves(
+    run: RunData, keys: Mapping[str, str], form: Format = number, log: bool = False, zero: bool = True
+) -> Chart | None:
     rows = _thinned(run.iterations, _MOST_POINTS)
     series = [Series(name, hue, _points(rows, key)) for hue, (name, key) in enumerate(keys.items())]
     return line_chart(" and ".join(keys), series, form=form, log=log, zero=zero)
@@ -205,7 +200,7 @@ def _bar_figures(run: RunData) -> list[Figure]:
     versions = {"1 version": "versions_1", "2": "versions_2", "3 or more": "versions_3_or_more"}
     seconds = {phase.replace("_", " "): f"seconds_{phase}" for phase in phases}
 
-    def bars(title: str, keys: Mapping[str, str], form: Format, top: float | None) -> str:
+    def bars(title: str, keys: Mapping[str, str], form: Format, top: float | None) -> Chart | None:
         layers = [Series(name, i % COLOURS, _points(rows, key)) for i, (name, key) in enumerate(keys.items())]
         return stacked_bars(title, layers, form=form, top=top)
 
@@ -257,7 +252,7 @@ def _memory_figures(run: RunData) -> list[Figure]:
     for prefix, (title, note) in places.items():
         keys = {name: f"{prefix}_{phase}" for name, phase in moments.items()}
         present = {name: key for name, key in keys.items() if any(key in row for row in run.iterations)}
-        found.append(Figure(title, note, _curves(run, present) if present else ""))
+        found.append(Figure(title, note, _curves(run, present)))
     return found
 
 

@@ -6,18 +6,19 @@ Everything a model wrote is untrusted: the template escapes it, and the page's c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from perilune.report.axes import duration, number, percent
-from perilune.report.charts import CHART_CSS, HEIGHT, WIDTH, interval_bar
+from perilune.report.bars import interval_bar
 from perilune.report.curation_data import FOLDER, REPORT, read_curation
+from perilune.report.figures import shown
+from perilune.report.formats import duration, number, percent
 from perilune.report.long2short_data import FOLDER as LONG2SHORT
 from perilune.report.long2short_data import read_long2short
 from perilune.report.page import write_page, write_whole
+from perilune.report.picture import picture_of
 from perilune.report.run_charts import (
     dpo_figures,
     heldout_chart,
@@ -76,33 +77,21 @@ def summary_picture(run_folder: Path, path: Path) -> None:
         ("Held-out accuracy", heldout_chart(run.evaluations)),
         ("Response length (tokens)", length_chart(run)),
     ]
-    drawn = [(title, svg) for title, svg in panels if svg]
-    width, height, head = WIDTH * max(1, len(drawn)), HEIGHT + 40, 34
-    parts = [
-        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(run.name)}: {escape(", ".join(title for title, _ in drawn))}">',
-        f"<style>{CHART_CSS} svg.chart text.title{{font-size:15px;font-weight:600;fill:var(--ink)}}</style>",
-        f'<rect width="{width}" height="{height}" rx="8" style="fill:var(--surface)"/>',
-    ]
-    for place, (title, svg) in enumerate(drawn):
-        parts.append(f'<text class="title" x="{place * WIDTH + 50}" y="24">{escape(title)}</text>')
-        inner = svg.replace("<svg ", f'<svg x="{place * WIDTH}" y="{head}" width="{WIDTH}" height="{HEIGHT}" ', 1)
-        parts.append(inner)
-    write_whole(path, "".join([*parts, "</svg>\n"]))
+    write_whole(path, picture_of(panels, run.name))
 
 
 def _context(run: RunData) -> dict[str, Any]:
-    rl, sft = rl_figures(run), sft_figures(run)
+    rl, sft, dpo = shown(rl_figures(run), sft_figures(run), dpo_figures(run))
     return {
         "run": run,
         "model": run.recipe.get("model", {}).get("name", ""),
         "state": _state(run),
         "stages": [_stage(name, found) for name, found in run.stages.items()],
         "facts": _facts(run),
-        "rl": [(figure, Markup(figure.svg)) for figure in rl],
+        "rl": rl,
         "thinned": thinning_note(run),
-        "sft": [(figure, Markup(figure.svg)) for figure in sft],
-        "dpo": [(figure, Markup(figure.svg)) for figure in dpo_figures(run)],
+        "sft": sft,
+        "dpo": dpo,
         "evaluations": [_evaluation_row(found) for found in run.evaluations],
         "passes": sorted({int(k) for e in run.evaluations for k in e.summary.get("pass_at_k") or {}}),
         "breakdowns": [

@@ -1,48 +1,26 @@
-"""A scatter chart as SVG: named points with intervals both ways, and the Pareto front of more y for less x.
-
-Its values are told in ``aria-label``, and in ``data-hover`` for the page's script, as those of
-:mod:`perilune.report.charts` are.
-"""
+"""Accuracy against tokens: named points with intervals both ways, and the Pareto front of more for less."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import dataclass
 
-from perilune.report.axes import Format, Scale, linear_bounds, nice_ticks, number, percent
-from perilune.report.charts import COLOURS
-from perilune.report.labels import Box, place_labels
+from perilune.report.chart import QUANTITY, SILENT, Chart, Spec, framed
+from perilune.report.formats import Format, number, percent
+from perilune.report.labels import Box, Label, place_labels
+from perilune.report.palette import COLOURS, INK, QUIET, SURFACE, hue
 
 SCATTER_WIDTH, SCATTER_HEIGHT = 760, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 34, 46
+_ACROSS, _DOWN = SCATTER_WIDTH - _LEFT - _RIGHT, SCATTER_HEIGHT - _TOP - _BOTTOM
 _RADIUS = 7.0
 _CHARACTER = 8.1
 """About the width of a character of 14 px in bold."""
 _MOST_CHARACTERS = 28
-_NEAR = 9.0
-"""Pixels of x within which points are told together under the pointer."""
-_SHAPES = ("circle", "square", "triangle")
-
-SCATTER_CSS = "\n".join(
-    [
-        "svg.scatter text{font-size:14px}",
-        "svg.scatter text.name{fill:var(--ink);font-weight:600;paint-order:stroke;stroke:var(--surface);"
-        "stroke-width:4px;stroke-linejoin:round}",
-        ".front{fill:none;stroke:var(--quiet);stroke-width:1.5;stroke-dasharray:6 4}",
-        ".leader{stroke-width:1.8}",
-        ".mark{stroke-width:2.5}.mark.hollow{fill:var(--surface)}",
-        "svg.scatter .interval{stroke-width:1.3;opacity:.6}",
-        *(
-            f".mark.h{i}{{stroke:var(--hue-{i})}}.mark.full.h{i}{{fill:var(--hue-{i})}}"
-            f".leader.h{i}{{stroke:var(--hue-{i})}}"
-            for i in range(COLOURS)
-        ),
-    ]
-)
-"""Style sheet of scatter charts; colours come from :data:`perilune.report.charts.CHART_CSS`."""
+_SHAPES = ("circle", "square", "triangle-up")
+_X_NAME, _Y_NAME = "tokens a response", "accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,194 +37,229 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A mark with its pixels and its look."""
+class _Frame:
+    """The values at the edges of the plot."""
+
+    left: float
+    right: float
+    low: float
+    high: float
+
+    def pixel(self, x: float, y: float) -> tuple[float, float]:
+        """Where Vega will draw a value, within the plot."""
+        across, down = (x - self.left) / (self.right - self.left), (self.high - y) / (self.high - self.low)
+        return across * _ACROSS, down * _DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A mark with its look, and what is told of it."""
 
     mark: Mark
-    x: float
-    y: float
-    hue: int
+    short: str
+    look: int
     shape: str
     front: bool
+    told: str
+
+    def row(self) -> Spec:
+        """What Vega is given of it."""
+        (left, right), (low, high) = (
+            _ends(pair) or (None, None) for pair in (self.mark.x_interval, self.mark.y_interval)
+        )
+        return {
+            "x": self.mark.x,
+            "y": self.mark.y,
+            **{"left": left, "right": right, "low": low, "high": high},
+            "hue": hue(self.look),
+            "fill": hue(self.look) if self.front else SURFACE,
+            "shape": self.shape,
+            # A diamond of the area of the others would look smaller than they.
+            "size": 250 if self.shape == "diamond" else 150,
+            "told": self.told,
+        }
 
 
 def scatter_chart(
-    title: str,
-    marks: Sequence[Mark],
-    *,
-    front: Collection[str] = (),
-    reference: str | None = None,
-    x_name: str = "tokens a response",
-    y_name: str = "accuracy",
-    x_form: Format = number,
-    y_form: Format = percent,
-) -> str:
-    """Points with their names beside them; "" if there is nothing to draw.
+    title: str, marks: Sequence[Mark], *, front: Collection[str] = (), reference: str | None = None
+) -> Chart | None:
+    """Points with their names beside them; None if there is nothing to draw.
 
     Args:
         title: for screen readers; not drawn.
-        marks: any number; one whose x or y is not finite is left out, as is an interval that is not.
+        marks: x in tokens, y a share in [0, 1]; one whose x or y is not finite is left out, as is an interval that is
+            not.
         front: names of the points on the Pareto front, which are filled and joined by a dashed line.
         reference: name of the point drawn as a diamond.
-        x_name: what x is; less is better.
-        y_name: what y is: a share in [0, 1]; more is better.
-        x_form: how an x value is told.
-        y_form: how a y value is told.
     """
     kept = [mark for mark in marks if math.isfinite(mark.x) and math.isfinite(mark.y)]
     if not kept:
-        return ""
-    x, y = _scales(kept)
-    drawn = [_drawn(place, mark, x, y, mark.name in front, mark.name == reference) for place, mark in enumerate(kept)]
-    corners = sorted((one.x, one.y) for one in drawn if one.front)
-    whiskers = [(stroke, one.hue) for one in drawn for stroke in _whiskers(one, x, y)]
-    names = [_clipped(one.mark.name) for one in drawn]
-    labels = place_labels(
-        [(one.x, one.y, len(name) * _CHARACTER) for one, name in zip(drawn, names, strict=True)],
-        radius=_RADIUS,
-        frame=Box(_LEFT + 2, _TOP - 8, SCATTER_WIDTH - 2, SCATTER_HEIGHT - _BOTTOM - 2),
-        strokes=[stroke for stroke, _ in whiskers] + _steps(corners),
-    )
-    body = [_axes(x, y, (x_name, y_name), (x_form, y_form)), _front(corners)]
-    body += [_line((w.left, w.top, w.right, w.bottom), f"interval h{hue}") for w, hue in whiskers]
-    led = [(label.leader, one.hue) for label, one in zip(labels, drawn, strict=True) if label.leader]
-    body += [_line(leader, f"leader h{hue}") for leader, hue in led]
-    body += [_shape(one) for one in drawn]
-    body += [
-        f'<text class="name" x="{label.box.left:.1f}" y="{label.box.bottom - 5:.1f}">{escape(name)}</text>'
-        for name, label in zip(names, labels, strict=True)
-    ]
-    told = [_told(one.mark, (x_name, y_name), (x_form, y_form)) for one in drawn]
-    return _svg(title, drawn, told, body)
+        return None
+    points = [_point(place, mark, mark.name in front, mark.name == reference) for place, mark in enumerate(kept)]
+    frame = _frame(kept)
+    corners = sorted((one.mark.x, one.mark.y) for one in points if one.front)
+    labels = _labels(points, corners, frame)
+    spec = {
+        "width": _ACROSS,
+        "height": _DOWN,
+        # Labels are placed before anything is drawn, so nothing may move the plot.
+        "autosize": "none",
+        "padding": {"left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM},
+        "data": {"values": [point.row() for point in points]},
+        "encoding": _axes(frame),
+        "layer": [
+            *_front(corners, frame.right),
+            *_whiskers(),
+            *_leaders(points, labels),
+            _marks(),
+            _names(points, labels),
+        ],
+    }
+    summary = f"{title}: {'; '.join(point.told for point in points)}"
+    return framed(spec, summary, (SCATTER_WIDTH, SCATTER_HEIGHT), [point.look % COLOURS for point in points])
 
 
-def _scales(marks: Sequence[Mark]) -> tuple[Scale, Scale]:
-    xs = [mark.x for mark in marks] + [end for mark in marks for end in _ends(mark.x_interval)]
-    ys = [mark.y for mark in marks] + [end for mark in marks for end in _ends(mark.y_interval)]
-    left, right = linear_bounds(xs, zero=False)
-    low, high = linear_bounds(ys, zero=False)
-    left = max(left, 0.0) if min(xs) >= 0 else left
-    return (
-        Scale(left, right, _LEFT, SCATTER_WIDTH - _RIGHT),
-        Scale(max(low, -0.04), min(high, 1.04), SCATTER_HEIGHT - _BOTTOM, _TOP),
-    )
+def _point(place: int, mark: Mark, front: bool, reference: bool) -> _Point:
+    look = place if mark.look is None else mark.look
+    shape = "diamond" if reference else _SHAPES[look // COLOURS % len(_SHAPES)]
+    short = mark.name if len(mark.name) <= _MOST_CHARACTERS else mark.name[: _MOST_CHARACTERS - 1] + "…"
+    y, x = _value(mark.y, mark.y_interval, percent), _value(mark.x, mark.x_interval, number)
+    told = f"{mark.name}{', on the front' if front else ''}: {y} {_Y_NAME}, {x} {_X_NAME}"
+    return _Point(mark, short, look, shape, front, told)
+
+
+def _frame(marks: Sequence[Mark]) -> _Frame:
+    xs = [end for mark in marks for end in (mark.x, *_ends(mark.x_interval))]
+    ys = [end for mark in marks for end in (mark.y, *_ends(mark.y_interval))]
+    return _Frame(*_domain(xs, 0.0, math.inf), *_domain(ys, -0.04, 1.04))
+
+
+def _domain(values: Sequence[float], least: float, most: float) -> tuple[float, float]:
+    """The values with some room, but none beyond what they can be."""
+    low, high = min(values), max(values)
+    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    return min(low, max(low - room, least)), max(high, min(high + room, most))
 
 
 def _ends(interval: tuple[float, float] | None) -> tuple[float, ...]:
     return interval if interval is not None and all(map(math.isfinite, interval)) else ()
 
 
-def _drawn(place: int, mark: Mark, x: Scale, y: Scale, front: bool, reference: bool) -> _Drawn:
-    look = place if mark.look is None else mark.look
-    shape = "diamond" if reference else _SHAPES[look // COLOURS % len(_SHAPES)]
-    # XML has no way to say most control characters, nor half of a surrogate pair.
-    named = replace(mark, name="".join(c if c.isprintable() else "?" for c in mark.name))
-    return _Drawn(named, x(mark.x), y(mark.y), look % COLOURS, shape, front)
+def _value(at: float, interval: tuple[float, float] | None, form: Format) -> str:
+    """'61.2% (58% to 64%)'."""
+    ends = _ends(interval)
+    return f"{form(at)} ({form(ends[0])} to {form(ends[1])})" if ends else form(at)
 
 
-def _front(corners: Sequence[tuple[float, float]]) -> str:
-    """Along and up from point to point, then on to the right."""
-    if not corners:
-        return ""
-    way = "".join(f"H{x:.1f}V{y:.1f}" for x, y in corners[1:])
-    start = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
-    return f'<path class="front" d="{start}{way}H{SCATTER_WIDTH - _RIGHT}"/>'
+def _labels(points: Sequence[_Point], corners: Sequence[tuple[float, float]], frame: _Frame) -> list[Label]:
+    """Where the names go; Vega's own placement needs a canvas, which vl-convert has not."""
+    strokes = _steps([frame.pixel(*corner) for corner in corners])
+    for point in points:
+        x, y = frame.pixel(point.mark.x, point.mark.y)
+        across = [frame.pixel(end, point.mark.y)[0] for end in _ends(point.mark.x_interval)]
+        up = [frame.pixel(point.mark.x, end)[1] for end in _ends(point.mark.y_interval)]
+        strokes += [Box(across[0], y, across[1], y)] if across else []
+        strokes += [Box(x, up[1], x, up[0])] if up else []
+        strokes += [Box(end, y - 4, end, y + 4) for end in across] + [Box(x - 4, end, x + 4, end) for end in up]
+    return place_labels(
+        [(*frame.pixel(point.mark.x, point.mark.y), len(point.short) * _CHARACTER) for point in points],
+        radius=_RADIUS,
+        frame=Box(2, -8, _ACROSS + _RIGHT - 2, _DOWN - 2),
+        strokes=strokes,
+    )
 
 
 def _steps(corners: Sequence[tuple[float, float]]) -> list[Box]:
-    """The strokes of :func:`_front`."""
-    across, up = [], []
-    for (x, y), (end, above) in zip(corners, [*corners[1:], (float(SCATTER_WIDTH - _RIGHT), None)], strict=False):
-        across.append(Box(x, y, end, y))
-        if above is not None:
-            up.append(Box(end, min(above, y), end, max(above, y)))
-    return across + up
+    """The strokes of the front in pixels: along and up from point to point, then on to the right."""
+    found = [Box(x, y, end, y) for (x, y), (end, _) in zip(corners, [*corners[1:], (_ACROSS, 0.0)], strict=False)]
+    return found + [Box(end, min(y, above), end, max(y, above)) for (_, y), (end, above) in itertools.pairwise(corners)]
 
 
-def _whiskers(at: _Drawn, x: Scale, y: Scale) -> list[Box]:
-    """The strokes of both intervals, with their caps."""
-    strokes = []
-    if ends := _ends(at.mark.x_interval):
-        left, right = map(x, ends)
-        strokes += [Box(left, at.y, right, at.y), *(Box(end, at.y - 4, end, at.y + 4) for end in (left, right))]
-    if ends := _ends(at.mark.y_interval):
-        bottom, top = map(y, ends)
-        strokes += [Box(at.x, top, at.x, bottom), *(Box(at.x - 4, end, at.x + 4, end) for end in (bottom, top))]
-    return strokes
-
-
-def _clipped(name: str) -> str:
-    return name if len(name) <= _MOST_CHARACTERS else name[: _MOST_CHARACTERS - 1] + "…"
-
-
-def _line(ends: Sequence[float], kind: str) -> str:
-    x1, y1, x2, y2 = ends
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _axes(x: Scale, y: Scale, names: tuple[str, str], forms: tuple[Format, Format]) -> str:
-    right, bottom = SCATTER_WIDTH - _RIGHT, SCATTER_HEIGHT - _BOTTOM
-    parts = [f'<text x="16" y="16">{escape(names[1])}</text>']
-    for tick in nice_ticks(y.low, y.high):
-        if 0 <= tick <= 1:
-            parts.append(_line((_LEFT, y(tick), right, y(tick)), "grid"))
-            parts.append(
-                f'<text x="{_LEFT - 8}" y="{y(tick) + 5:.1f}" text-anchor="end">{escape(forms[1](tick))}</text>'
-            )
-    for tick in nice_ticks(x.low, x.high, 9):
-        parts.append(_line((x(tick), _TOP, x(tick), bottom), "grid"))
-        parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{escape(forms[0](tick))}</text>')
-    middle = (_LEFT + right) / 2
-    parts.append(f'<text x="{middle:.0f}" y="{SCATTER_HEIGHT - 6}" text-anchor="middle">{escape(names[0])}</text>')
-    return "".join(parts)
-
-
-def _shape(one: _Drawn) -> str:
-    kind, x, y, r = f"mark {'full' if one.front else 'hollow'} h{one.hue}", one.x, one.y, _RADIUS
-    if one.shape == "circle":
-        return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{r - 1:.1f}"/>'
-    corners = {
-        "square": ((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
-        "triangle": ((0, -1), (1, 0.8), (-1, 0.8)),
-        "diamond": ((0, -1.15), (1.15, 0), (0, 1.15), (-1.15, 0)),
-    }[one.shape]
-    points = " ".join(f"{x + a * r:.1f},{y + b * r:.1f}" for a, b in corners)
-    return f'<polygon class="{kind} {one.shape}" points="{points}"/>'
-
-
-def _told(mark: Mark, names: tuple[str, str], forms: tuple[Format, Format]) -> str:
-    """The point in words: '61.2% (58% to 64%) accuracy, 812 (790 to 834) tokens a response'."""
-
-    def value(at: float, interval: tuple[float, float] | None, form: Format) -> str:
-        ends = _ends(interval)
-        return f"{form(at)} ({form(ends[0])} to {form(ends[1])})" if ends else form(at)
-
-    x, y = value(mark.x, mark.x_interval, forms[0]), value(mark.y, mark.y_interval, forms[1])
-    return f"{y} {names[1]}, {x} {names[0]}"
-
-
-def _svg(title: str, drawn: Sequence[_Drawn], told: Sequence[str], body: Sequence[str]) -> str:
-    """The chart; under the pointer are the nearest point and those as good as above or below it."""
-    hover = {
-        "pixels": [round(one.x, 1) for one in drawn],
-        "labels": [title] * len(drawn),
-        "rows": [
-            {
-                "name": row.mark.name,
-                "hue": row.hue,
-                "values": [words if abs(row.x - one.x) <= _NEAR else None for one in drawn],
-            }
-            for row, words in zip(drawn, told, strict=True)
-        ],
+def _axes(frame: _Frame) -> Spec:
+    look = {"labelFontSize": 14, "titleFontSize": 14}
+    head = {"titleAngle": 0, "titleAlign": "left", "titleX": 16 - _LEFT, "titleY": -18, "titleBaseline": "alphabetic"}
+    # What is no share has neither a name nor, since it is no possible value, a line.
+    shares = "datum.value >= 0 && datum.value <= 1"
+    lines = {"condition": {"test": f"!({shares})", "value": 0}, "value": 1}
+    x = {**look, "tickCount": 9, "labelExpr": number.tick}
+    y = {**look, **head, "tickCount": 4, "labelExpr": f"{shares} ? {percent.tick} : ''", "gridOpacity": lines}
+    ends = {"x": [frame.left, frame.right], "y": [frame.low, frame.high]}
+    return {
+        channel: {
+            "field": channel,
+            **QUANTITY,
+            "title": name,
+            "scale": {"domain": ends[channel], "nice": False, "zero": False},
+            "axis": axis,
+        }
+        for channel, name, axis in (("x", _X_NAME, x), ("y", _Y_NAME, y))
     }
-    values = "; ".join(
-        f"{one.mark.name}{', on the front' if one.front else ''}: {words}"
-        for one, words in zip(drawn, told, strict=True)
-    )
-    return (
-        f'<svg class="chart scatter" viewBox="0 0 {SCATTER_WIDTH} {SCATTER_HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}: {escape(values)}" '
-        f'data-hover="{escape(json.dumps(hover, ensure_ascii=False))}" xmlns="http://www.w3.org/2000/svg">'
-        + "".join(body)
-        + "</svg>"
-    )
+
+
+def _raw(field: str) -> Spec:
+    """The field's own value, as CSS or as the name of a shape."""
+    return {"field": field, "type": "nominal", "scale": None, "legend": None}
+
+
+def _pixels(field: str) -> Spec:
+    """The field's own value, in pixels of the plot."""
+    return {"field": field, **QUANTITY, "scale": None, "axis": None}
+
+
+def _front(corners: Sequence[tuple[float, float]], right: float) -> list[Spec]:
+    if not corners:
+        return []
+    values = [{"x": x, "y": y} for x, y in [*corners, (right, corners[-1][1])]]
+    dashed = {"type": "line", "interpolate": "step-after", "strokeDash": [6, 4], "strokeWidth": 1.5, "color": QUIET}
+    return [{"name": "front", "data": {"values": values}, "mark": {**dashed, **SILENT}}]
+
+
+def _whiskers() -> list[Spec]:
+    """Intervals with their caps, both ways."""
+    thin: Spec = {"opacity": 0.6, **SILENT}
+    found = []
+    for channel, orient, low, high in (("x", "vertical", "left", "right"), ("y", "horizontal", "low", "high")):
+        only = [{"filter": f"isValid(datum.{low})"}]
+        ends = [{channel: {"field": end, **QUANTITY}, "color": _raw("hue")} for end in (low, high)]
+        rule = {"type": "rule", "strokeWidth": 1.3, **thin}
+        cap = {"type": "tick", "orient": orient, "size": 8, "thickness": 1.3, **thin}
+        across = {**ends[0], f"{channel}2": {"field": high}}
+        found.append({"name": f"interval_{channel}", "transform": only, "mark": rule, "encoding": across})
+        found += [
+            {"name": f"cap_{end}", "transform": only, "mark": cap, "encoding": encoding}
+            for end, encoding in zip((low, high), ends, strict=True)
+        ]
+    return found
+
+
+def _leaders(points: Sequence[_Point], labels: Sequence[Label]) -> list[Spec]:
+    """Lines to the names that are not beside their points."""
+    values = [
+        {"hue": hue(point.look), **dict(zip(("x1", "y1", "x2", "y2"), label.leader, strict=True))}
+        for point, label in zip(points, labels, strict=True)
+        if label.leader
+    ]
+    ends = {"x": _pixels("x1"), "y": _pixels("y1"), "x2": {"field": "x2"}, "y2": {"field": "y2"}}
+    rule = {"type": "rule", "strokeWidth": 1.8, **SILENT}
+    spec = {"name": "leaders", "data": {"values": values}, "mark": rule, "encoding": {**ends, "color": _raw("hue")}}
+    return [spec] if values else []
+
+
+def _marks() -> Spec:
+    size = {"field": "size", **QUANTITY, "scale": None, "legend": None}
+    look = {"shape": _raw("shape"), "stroke": _raw("hue"), "fill": _raw("fill"), "size": size}
+    return {
+        "name": "points",
+        "mark": {"type": "point", "strokeWidth": 2.5, "opacity": 1},
+        "encoding": {**look, "description": {"field": "told", "type": "nominal"}},
+    }
+
+
+def _names(points: Sequence[_Point], labels: Sequence[Label]) -> Spec:
+    values = [
+        {"x": label.box.left, "y": label.box.bottom - 5, "name": point.short}
+        for point, label in zip(points, labels, strict=True)
+    ]
+    text = {"type": "text", "fontSize": 14, "fontWeight": 600, "align": "left", "baseline": "alphabetic", "color": INK}
+    place = {"x": _pixels("x"), "y": _pixels("y"), "text": {"field": "name", "type": "nominal"}}
+    return {"name": "names", "data": {"values": values}, "mark": {**text, **SILENT}, "encoding": place}

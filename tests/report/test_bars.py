@@ -1,8 +1,9 @@
 import re
+from xml.etree import ElementTree
 
 import pytest
 
-from perilune.report.bars import AFTER_HUE, BEFORE_HUE, Part, Row, Track, horizontal_bars, paired_rows
+from perilune.report.bars import AFTER_HUE, BEFORE_HUE, Part, Row, Track, horizontal_bars, interval_bar, paired_rows
 
 
 def row(label, *values, told=""):
@@ -64,3 +65,9 @@ def test_what_is_beyond_the_most_is_summed():
 def test_an_order_is_kept_and_unknown_names_come_last():
     rows = paired_rows({"odd": 9, "hard": 1, "easy": 2}, {}, order=("easy", "hard"))
     assert told(rows) == [("easy", "2 (16.7%)", "0"), ("hard", "1 (8.3%)", "0"), ("odd", "9 (75%)", "0")]
+
+
+def test_an_interval_bar_holds_its_dot():
+    rail, band, dot = ElementTree.fromstring(interval_bar(0.5, 0.4, 0.7))
+    assert float(rail.get("x1")) < float(band.get("x1")) < float(dot.get("cx")) < float(band.get("x2"))
+    assert float(band.get("x2")) < float(rail.get("x2")) and float(dot.get("cx")) == 100

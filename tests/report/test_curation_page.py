@@ -9,6 +9,8 @@ from perilune.errors import RunFolderError
 from perilune.recipe.curation import DuplicatesConfig
 from perilune.report.curation_page import write_curation_report
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def page_of(folder):
     path = write_curation_report(folder)
@@ -16,8 +18,20 @@ def page_of(folder):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_a_finished_curation_is_shown_whole(tmp_path):
-    page = page_of(write_curation(tmp_path))
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The page of a finished curation, drawn as users see it."""
+    return page_of(write_curation(tmp_path_factory.mktemp("curation")))
+
+
+def test_every_chart_of_a_curation_is_drawn_and_told(finished):
+    assert "could not be drawn" not in finished.text
+    labels = [attributes.get("aria-label") for _, attributes in finished.elements]
+    assert "right answers 4; stay: 0; dropped: 200" in labels and "right guesses 2; problems: 30" in labels
+
+
+def test_a_finished_curation_is_shown_whole(finished):
+    page = finished
     for words in (
         "a-model · finished",
         "Came in 1,000",
@@ -39,14 +53,14 @@ def test_a_finished_curation_is_shown_whole(tmp_path):
     assert "not finished" not in page.text
 
 
-def test_matches_stand_side_by_side(tmp_path):
-    page = page_of(write_curation(tmp_path))
+def test_matches_stand_side_by_side(finished):
+    page = finished
     assert page.text.count("matches p/3 How much is 3 plus 1?") == 3
     assert "similarity 0.91" in page.text and page.count("div", **{"class": "sides"}) == 3
 
 
-def test_examples_are_from_all_over(tmp_path):
-    text = page_of(write_curation(tmp_path)).text
+def test_examples_are_from_all_over(finished):
+    text = finished.text
     assert re.findall(r"option (\d+)", text) == ["100", "129", "159"]
 
 
@@ -67,8 +81,8 @@ def test_settings_are_told_as_the_recipe_has_them(tmp_path):
     assert default in page_of(folder).text
 
 
-def test_the_page_needs_nothing_else_and_may_load_nothing(tmp_path):
-    page = page_of(write_curation(tmp_path))
+def test_the_page_needs_nothing_else_and_may_load_nothing(finished):
+    page = finished
     assert page.count("link") == page.count("img") == page.count("iframe") == 0
     for _, attributes in page.elements:
         assert "src" not in attributes and attributes.get("href", "#").startswith("#")
@@ -77,8 +91,8 @@ def test_the_page_needs_nothing_else_and_may_load_nothing(tmp_path):
     assert policy.startswith("default-src 'none'") and f"script-src 'nonce-{script['nonce']}'" in policy
 
 
-def test_every_fragment_link_has_its_target(tmp_path):
-    page = page_of(write_curation(tmp_path))
+def test_every_fragment_link_has_its_target(finished):
+    page = finished
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert {a["href"][1:] for t, a in page.elements if t == "a"} <= set(ids) and len(ids) == len(set(ids))
 

@@ -2,6 +2,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from drawings import spoken, words
 from scored import answers
 from test_run_page import Page
 
@@ -9,6 +10,7 @@ from perilune.errors import RunFolderError
 from perilune.evaluation.tradeoff import told_order, trade_off
 from perilune.report.long2short_page import long2short_lines, write_long2short_report
 
+pytestmark = pytest.mark.usefixtures("sketched")
 EVIL = "</svg></pre><script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 LONG = "+" * 60 + "-" * 40
 MEASURED = {
@@ -65,9 +67,16 @@ def written(folder, found, examples=None):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_an_outcome_is_shown_whole(tmp_path):
-    page = written(tmp_path, results(), [example()])
-    for words in (
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(page, picture) of an outcome, drawn as users see them."""
+    folder = tmp_path_factory.mktemp("long2short")
+    return written(folder, results(), [example()]), (folder / "tradeoff.svg").read_text(encoding="utf-8")
+
+
+def test_an_outcome_is_shown_whole(finished):
+    page, _ = finished
+    for told in (
         "demo: from long thinking to short answers finished",
         "Models 4 of 4 measured",
         "Largest cut within 2 points −40% of the tokens by rl; points −1 (",
@@ -87,8 +96,16 @@ def test_an_outcome_is_shown_whole(tmp_path):
         "long 120 tokens right So it is 47.",
         "short 30 tokens wrong 46",
     ):
-        assert words in page.text, words
+        assert told in page.text, told
     assert page.count("svg") == 2
+
+
+def test_both_charts_are_drawn_and_told(finished):
+    page, _ = finished
+    assert "could not be drawn" not in page.text
+    labels = [attributes.get("aria-label") for _, attributes in page.elements]
+    assert "short, on the front: 20% (13.3% to 28.9%) accuracy, 40 (38 to 42) tokens a response" in labels
+    assert "rl, on the front: 94.5% accuracy, 1198 tokens a response" in labels
 
 
 def test_a_method_that_loses_no_accuracy_is_needed_for_the_headline(tmp_path):
@@ -137,40 +154,48 @@ def test_figures_that_are_unknown_are_dashes(tmp_path):
     assert long2short_lines(found)[2].split() == ["rl", "–", "–", "(−100", "to", "+100)", "5", "−44.4%"]
 
 
-def test_every_fragment_link_has_its_target(tmp_path):
-    page = written(tmp_path, results(), [example()])
+def test_every_fragment_link_has_its_target(finished):
+    page, _ = finished
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = {a["href"][1:] for t, a in page.elements if t == "a"}
     assert links <= ids and len(links) == 6
 
 
-def test_the_page_may_load_nothing(tmp_path):
-    page = written(tmp_path, results(), [example()])
+def test_the_page_may_load_nothing(finished):
+    page, _ = finished
     assert page.count("link") == page.count("img") == page.count("iframe") == 0
     assert all("src" not in attributes for _, attributes in page.elements)
     (policy,) = [a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
 
 
-def test_what_models_and_recipes_say_cannot_become_markup(tmp_path):
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """(page, picture), drawn as users see them, where every word is hostile."""
+    folder = tmp_path_factory.mktemp("hostile")
     found = results(name=EVIL, orders=[EVIL], sampling={EVIL: {EVIL: 3}}, settings={"max_response_tokens": EVIL})
     found["models"][1] |= {"name": EVIL, "title": EVIL, "folder": EVIL, "from": EVIL, "facts": [[EVIL, EVIL]]}
+    found["models"][1]["point"]["name"] = EVIL
     found["start"] = {"rule": EVIL, "told": EVIL, "candidates": [found["start"]["candidates"][0] | {"name": EVIL}]}
-    hostile = {"question": EVIL, "answer": EVIL}
-    hostile["responses"] = [{"model": EVIL, "text": EVIL + "\ud800", "tokens": 1, "verdict": EVIL}]
-    page = written(tmp_path, found, [hostile])
+    answer = {"model": EVIL, "text": EVIL + "\ud800", "tokens": 1, "verdict": EVIL}
+    page = written(folder, found, [{"question": EVIL, "answer": EVIL, "responses": [answer]}])
+    return page, (folder / "tradeoff.svg").read_text(encoding="utf-8")
+
+
+def test_what_models_and_recipes_say_cannot_become_markup(hostile):
+    page, picture = hostile
     assert page.count("script") == 1 and page.count("img") == 0
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert sum(EVIL in word for word in page.words) > 12
-    tags = {e.tag.rpartition("}")[2] for e in ElementTree.parse(tmp_path / "tradeoff.svg").getroot().iter()}
-    assert tags == {"svg", "style", "rect", "text", "line", "path", "circle", "polygon"}
+    tags = {e.tag.rpartition("}")[2] for e in ElementTree.fromstring(picture).iter()}
+    assert tags == {"svg", "style", "rect", "text", "line", "path", "g"}
+    assert "could not be drawn" not in page.text and any(EVIL in label for label in spoken(picture))
 
 
-def test_the_picture_is_one_svg_with_its_own_style(tmp_path):
-    written(tmp_path, results())
-    text = (tmp_path / "tradeoff.svg").read_text(encoding="utf-8")
-    words = [e.text for e in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
-    assert {"demo: accuracy and tokens of each model", "long", "short", "merge", "rl"} <= set(words)
+def test_the_picture_is_one_svg_with_its_own_style(finished):
+    _, text = finished
+    assert {"demo: accuracy and tokens of each model", "long", "short", "merge", "rl"} <= set(words(text))
+    assert "filled: on the front" in words(text)[-1] and len(spoken(text)) == 5
     assert "prefers-color-scheme" in text
 
 

@@ -1,15 +1,9 @@
-import json
-from xml.etree import ElementTree
-
 import pytest
+from drawings import check, told
 
 from perilune.report.run_charts import heldout_chart, rl_figures, sft_figures, thinning_note
 from perilune.report.run_data import Evaluation, read_run
 from perilune.run.metrics import MetricsLog
-
-
-def hover(svg):
-    return json.loads(ElementTree.fromstring(svg).get("data-hover"))
 
 
 def test_a_whole_run_has_every_figure(make_run):
@@ -33,6 +27,8 @@ def test_a_whole_run_has_every_figure(make_run):
         "Rollout speed",
     ]
     assert [figure.title for figure in sft_figures(run)] == ["SFT loss", "Learning rate"]
+    for figure in (*rl_figures(run), *sft_figures(run)):
+        check(figure.chart)
     assert thinning_note(run) == ""
 
 
@@ -48,8 +44,7 @@ def test_iterations_are_counted_from_one_and_values_are_those_of_the_file(tmp_pa
         log.write("iteration", 0, {"reward_mean": 0.25})
         log.write("iteration", 1, {"reward_mean": 0.5})
     (figure,) = rl_figures(read_run(tmp_path))
-    assert hover(figure.svg)["labels"] == ["iteration 1", "iteration 2"]
-    assert hover(figure.svg)["rows"][0]["values"] == ["0.25", "0.5"]
+    assert told(figure.chart) == (["iteration 1", "iteration 2"], {"reward": ["0.25", "0.5"]})
 
 
 def test_draws_are_shown_by_band_or_else_by_difficulty(tmp_path):
@@ -57,7 +52,7 @@ def test_draws_are_shown_by_band_or_else_by_difficulty(tmp_path):
         log.write("iteration", 0, {"drawn_easy": 6.0, "drawn_medium": 2.0, "drawn_hard": 0.0, "drawn_difficulty": 1.5})
         log.write("iteration", 1, {"drawn_easy": 0.0, "drawn_medium": 3.0, "drawn_hard": 5.0, "drawn_difficulty": 2.5})
     (figure,) = rl_figures(read_run(tmp_path / "bands"))
-    rows = [(row["name"], row["values"]) for row in hover(figure.svg)["rows"]]
+    rows = list(told(figure.chart)[1].items())
     assert (figure.title, rows) == (
         "Problems drawn",
         [("easy", ["6", "0"]), ("medium", ["2", "3"]), ("hard", ["0", "5"])],
@@ -65,14 +60,14 @@ def test_draws_are_shown_by_band_or_else_by_difficulty(tmp_path):
     with MetricsLog(tmp_path / "none") as log:
         log.write("iteration", 0, {"drawn_difficulty": 1.5})
     (figure,) = rl_figures(read_run(tmp_path / "none"))
-    assert hover(figure.svg)["rows"][0]["values"] == ["1.5"]
+    assert told(figure.chart)[1] == {"difficulty": ["1.5"]}
 
 
 def test_phases_of_any_name_are_in_the_bars(tmp_path):
     with MetricsLog(tmp_path) as log:
         log.write("iteration", 0, {"seconds_own": 1.0, "seconds_train": 2.0, "seconds_grade_wait": 3.0})
     (figure,) = rl_figures(read_run(tmp_path))
-    assert [row["name"] for row in hover(figure.svg)["rows"]] == ["train", "grade wait", "own"]
+    assert list(told(figure.chart)[1]) == ["train", "grade wait", "own"]
 
 
 def test_memory_is_shown_where_trainer_and_engine_take_turns(tmp_path):
@@ -81,9 +76,9 @@ def test_memory_is_shown_where_trainer_and_engine_take_turns(tmp_path):
         log.write("iteration", 0, {f"memory_gb_{phase}": float(n) for n, phase in enumerate(phases)})
     (figure,) = rl_figures(read_run(tmp_path))
     assert figure.title == "Memory as trainer and engine take turns"
-    rows = hover(figure.svg)["rows"]
-    assert [row["name"] for row in rows][::5] == ["trainer gave way", "trainer back"]
-    assert [row["values"] for row in rows] == [["0"], ["1"], ["2"], ["3"], ["4"], ["5"]]
+    _, rows = told(figure.chart)
+    assert list(rows)[::5] == ["trainer gave way", "trainer back"]
+    assert list(rows.values()) == [["0"], ["1"], ["2"], ["3"], ["4"], ["5"]]
 
 
 def test_tokens_too_far_apart_are_shown_where_there_are_any(tmp_path):
@@ -92,7 +87,7 @@ def test_tokens_too_far_apart_are_shown_where_there_are_any(tmp_path):
             log.write("iteration", 0, values)
     assert rl_figures(read_run(tmp_path / "none")) == []
     (figure,) = rl_figures(read_run(tmp_path / "some"))
-    assert [row["values"] for row in hover(figure.svg)["rows"]] == [["25%"], ["50%"]]
+    assert told(figure.chart)[1] == {"beyond the cap": ["25%"], "corrected": ["50%"]}
 
 
 def evaluation(name, step, accuracy):
@@ -101,14 +96,14 @@ def evaluation(name, step, accuracy):
 
 def test_the_base_model_is_apart_after_a_warm_up_and_is_the_policy_without():
     warmed = [evaluation("base", 0, 0.1), evaluation("warmup", 0, 0.4), evaluation("final", 9, 0.6)]
-    rows = hover(heldout_chart(warmed))["rows"]
-    assert [(row["name"], [v and v.split()[0] for v in row["values"]]) for row in rows] == [
+    _, rows = told(heldout_chart(warmed))
+    assert [(name, [v and v.split()[0] for v in values]) for name, values in rows.items()] == [
         ("policy", ["40%", "60%"]),
         ("base model", ["10%", None]),
     ]
-    (row,) = hover(heldout_chart([warmed[0], warmed[2]]))["rows"]
-    assert [v.split()[0] for v in row["values"]] == ["10%", "60%"]
-    assert heldout_chart([evaluation("final", 9, None)]) == ""
+    ((_, values),) = told(heldout_chart([warmed[0], warmed[2]]))[1].items()
+    assert [v.split()[0] for v in values] == ["10%", "60%"]
+    assert heldout_chart([evaluation("final", 9, None)]) is None
 
 
 @pytest.mark.parametrize(("iterations", "points"), [(200, 200), (201, 101), (1000, 200)])
@@ -117,9 +112,9 @@ def test_long_runs_are_thinned_to_means_that_end_at_the_last_iteration(tmp_path,
         for number in range(iterations):
             log.write("iteration", number, {"reward_mean": float(number)})
     run = read_run(tmp_path)
-    told = hover(rl_figures(run)[0].svg)
-    assert len(told["pixels"]) == points
-    assert told["labels"][-1] == f"iteration {iterations}"
+    heads, rows = told(rl_figures(run)[0].chart)
+    assert len(heads) == points
+    assert heads[-1] == f"iteration {iterations}"
     size = -(-iterations // 200)
-    assert float(told["rows"][0]["values"][0]) == pytest.approx((size - 1) / 2)
+    assert float(rows["reward"][0]) == pytest.approx((size - 1) / 2)
     assert f"mean of {-(-iterations // 60)} iterations" in thinning_note(run)

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "service_load.py"
 
 
+@pytest.mark.long
 def test_five_hundred_requests_at_once_meet_nothing_but_429_while_workers_are_killed() -> None:
     command = [sys.executable, str(SCRIPT), "--concurrent", "500", "--seconds", "8", "--kill-every", "2"]
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}

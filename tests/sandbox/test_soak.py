@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "sandbox.py"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["namespaces", "landlock"])
 def test_two_thousand_judgements_from_eight_threads_leave_nothing(mode: str) -> None:
     """A tenth of them hostile: all verdicts right, no process, descriptor or file left, memory flat."""

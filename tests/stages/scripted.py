@@ -70,7 +70,7 @@ class Speakers:
 
 @dataclass
 class Built:
-    """Builds real components, but for the engine; remembers for which models."""
+    """Builds real backends, but for the engine; remembers for which models."""
 
     engine: Speaker
     models: list[str] = field(default_factory=list)

@@ -74,9 +74,9 @@ class Planners:
         pass
 
 
-def with_planner(components: Backends, engine: Planner) -> Backends:
+def with_planner(backends: Backends, engine: Planner) -> Backends:
     return replace(
-        components,
+        backends,
         workers=Planners(engine),
         render=lambda problem: encode(f"{problem.messages[-1].content} {problem.answer}"),
         decode=lambda tokens: "".join(chr(token) for token in tokens if token != END),
@@ -96,12 +96,12 @@ def recipe(tiny_recipe: Path) -> Recipe:
 
 @contextmanager
 def session_of(recipe: Recipe, engine: Planner, *, resume: bool = False) -> Iterator[Session]:
-    components = with_planner(build_backends(recipe), engine)
+    backends = with_planner(build_backends(recipe), engine)
     train = tuple(load_problems(recipe.problems.train, "train"))
     run = open_run(recipe, resume=resume, overwrite=False)
     try:
         with GradingPool(recipe.rewards) as grader, MetricsLog(run.path) as log, Display(quiet=True) as display:
-            yield Session(recipe, run, components, grader, log, display, train, (), Clock())
+            yield Session(recipe, run, backends, grader, log, display, train, (), Clock())
     finally:
         run.buffer.close()
 
@@ -132,7 +132,7 @@ def test_a_killed_run_asks_for_the_rest_alone(recipe: Recipe) -> None:
         write_warmup_set(session, no_build)
     with session_of(recipe, second, resume=True) as session:
         path = write_warmup_set(session, no_build)
-        assert session.run.journal.answers("") == {}
+        assert session.run.answers.of("") == {}
     assert len(first.asked) == 5 and len(second.asked) == 3
     assert set(first.asked).isdisjoint(second.asked)
     assert len(path.read_text().splitlines()) == 8
@@ -143,9 +143,9 @@ def test_a_teacher_writes_in_place_of_the_model_and_leaves_nothing_in_memory(rec
     built: list[tuple[str, weakref.ref[Trainer]]] = []
 
     def build(wanted: Recipe) -> Backends:
-        components = build_backends(wanted.model_copy(update={"model": recipe.model}))
-        built.append((wanted.model.name, weakref.ref(components.trainer)))
-        return with_planner(components, teacher)
+        backends = build_backends(wanted.model_copy(update={"model": recipe.model}))
+        built.append((wanted.model.name, weakref.ref(backends.trainer)))
+        return with_planner(backends, teacher)
 
     taught = recipe.model_copy(update={"warmup": recipe.warmup.model_copy(update={"teacher": "some/teacher"})})
     with session_of(taught, own) as session:
@@ -161,7 +161,7 @@ def wrong(problem: Problem) -> tuple[int, ...]:
 
 def test_a_model_that_is_never_right_is_told(recipe: Recipe) -> None:
     with session_of(recipe, Planner()) as session:
-        hopeless = replace(session, components=replace(session.backends, render=wrong))
+        hopeless = replace(session, backends=replace(session.backends, render=wrong))
         with pytest.raises(ProblemsError, match=r"not one of 8 responses .* as wrong: 8.*warmup\.teacher"):
             write_warmup_set(hopeless, no_build)
     rejected = recipe.run_folder / "warmup" / "rejected.jsonl"

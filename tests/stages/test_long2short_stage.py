@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,22 +121,49 @@ def test_a_named_candidate_may_be_a_method(recipe: Recipe) -> None:
     assert {row["name"]: row["from"] for row in found["models"]}["rl"] == "shortest"
 
 
-def test_killed_and_resumed_it_ends_as_if_it_had_not_been(recipe: Recipe) -> None:
+@dataclass(frozen=True)
+class Ended:
+    """What a run came to."""
+
+    asked: int
+    """Responses that the engine gave."""
+    outcome: dict[str, Any]
+    models: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def never_killed() -> list[Ended]:
+    """Holds the run that was never killed, once a test has made it."""
+    return []
+
+
+def ended(recipe: Recipe, asked: int) -> Ended:
+    models = recipe.run_folder / "long2short" / "models"
+    names = ("rl", "shortest", "merge", "merge+dpo")
+    return Ended(
+        asked, outcome_of(recipe), {name: (models / name / "model.safetensors").read_bytes() for name in names}
+    )
+
+
+OFTEN, SELDOM = (2, 12, 20, 48, 61, 88), (7, 16, 35, 52, 56, 80)
+
+
+@pytest.mark.parametrize("most", [*OFTEN, *(pytest.param(most, marks=pytest.mark.long) for most in SELDOM)])
+def test_killed_and_resumed_it_ends_as_if_it_had_not_been(recipe: Recipe, never_killed: list[Ended], most: int) -> None:
     small = changed(recipe, methods=("rl", "shortest", "merge+dpo"))
-    whole = small.model_copy(update={"name": "whole"})
-    total = len(run(whole).engine.given)
-    for most in (2, 7, 12, 16, 20, 35, 48, 52, 56, 61, 80, 88):
-        killed = small.model_copy(update={"name": f"killed-{most}"})
-        first = Speaker(most=most)
-        with pytest.raises(KeyboardInterrupt):
-            run(killed, first)
-        second = run(killed, resume=True).engine
-        # What was in flight when it was killed is lost; nothing else is asked again.
-        assert len(first.given) + len(second.given) <= total + 1
-        assert outcome_of(killed) == outcome_of(whole), most
-        for name in ("rl", "shortest", "merge", "merge+dpo"):
-            pair = [r.run_folder / "long2short" / "models" / name / "model.safetensors" for r in (killed, whole)]
-            assert pair[0].read_bytes() == pair[1].read_bytes(), (most, name)
+    if not never_killed:
+        whole = small.model_copy(update={"name": "whole"})
+        never_killed.append(ended(whole, len(run(whole).engine.given)))
+    killed = small.model_copy(update={"name": "killed"})
+    first = Speaker(most=most)
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, first)
+    second = run(killed, resume=True).engine
+    found = ended(killed, len(first.given) + len(second.given))
+    # What was in flight when it was killed is lost; nothing else is asked again.
+    assert found.asked <= never_killed[0].asked + 1
+    assert found.outcome == never_killed[0].outcome
+    assert found.models == never_killed[0].models
 
 
 def outcome_of(recipe: Recipe) -> dict[str, Any]:
