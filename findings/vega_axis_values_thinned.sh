@@ -1,8 +1,8 @@
 #!/bin/bash
 # Vega 6.2.0, as in vl-convert-python 1.9.0.post1: an axis leaves out some of the values that it is told to show, where
-# tickCount is smaller than their number, although there is room and labelOverlap is off. The source of vega-encode's
-# AxisTicks says of `values`: "The exact tick values to use. [...] If provided, the count argument is ignored." The
-# thinning itself was asked for (vega/vega-parser, issue 59, Vega 3.0.3), so it is that sentence which is out of date.
+# tickCount is smaller than their number, although there is room and labelOverlap is off. The comment on AxisTicks in
+# vega-encode 5.0.0 says that a count has no say where values are given; the thinning was asked for at one time
+# (vega/vega-parser, issue 59), so it is that comment which is out of date.
 # Seen: values 0 to 5 without tickCount show 0 1 2 3 4 5; with tickCount 3 they show 0 2 4.
 # Exits 0 while that is so, otherwise not 0.
 set -euo pipefail

@@ -87,7 +87,7 @@ def framed(spec: Spec, summary: str, size: tuple[int, int], hues: Sequence[int])
 
 
 def plain(text: str) -> str:
-    """The text without what XML cannot say, which vl-convert 1.9 does not survive measuring."""
+    """The text with a question mark for each character that is not to be seen; XML cannot say some of them."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

@@ -3,8 +3,8 @@
 Standard input is a JSON list of the fields of :class:`perilune.report.chart.Chart`. Standard output has a line for
 each, written as soon as it is known: ``{"svg": …}``, or ``{"why": …}`` where vl-convert refuses.
 
-It is a process of its own because vl-convert can end the one that it is in, keeps memory and threads, and does not
-survive a fork. For a quick start it imports nothing of the package's.
+It is a process of its own because what happens to vl-convert happens to the process that it is in, and because it keeps
+memory and threads. For a quick start it imports nothing of the package's.
 """
 
 from __future__ import annotations
