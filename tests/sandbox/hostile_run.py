@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from perilune.sandbox.syscall_numbers import MACHINE
 LIMITS = Limits(
     cpu_seconds=1, wall_seconds=2, memory_mb=256, output_bytes=1 << 16, processes=8, open_files=64, file_bytes=4 << 20
 )
+PATIENT = replace(LIMITS, wall_seconds=60)
+"""For those that wall time is not to end: on a busy machine they wait for their turn."""
 AFTER = """
 import json, math, os
 try:
@@ -113,9 +115,10 @@ def scene(mode: str) -> Iterator[Scene]:
 def attack(hostile: Hostile, at: Scene) -> list[str]:
     """Run one program, and then a harmless one; returns the faults."""
     given = (json.dumps(at.facts) + "\n").encode()
-    submission = at.sandbox.run(Program(hostile.language, hostile.text(at.facts)), [given], LIMITS)
+    limits = LIMITS if "wall time" in hostile.endings else PATIENT
+    submission = at.sandbox.run(Program(hostile.language, hostile.text(at.facts)), [given], limits)
     faults = [*_faults(hostile, submission), *at.reached(), *at.left()]
-    harmless = at.sandbox.run(Program("python", AFTER), [b""], LIMITS).runs[0]
+    harmless = at.sandbox.run(Program("python", AFTER), [b""], PATIENT).runs[0]
     if harmless.stdout.decode() != CLEAN:
         faults.append(f"the next program saw {harmless.stdout!r} {harmless.stderr[-300:]!r} {harmless.detail}")
     if at.sandbox.replaced:
