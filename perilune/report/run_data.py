@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from perilune.errors import RunFolderError
+from perilune.recipe.recipe import MODEL_AFTER
 from perilune.run.jsonl import read_objects
 from perilune.run.metrics import read_metrics
 
 STAGE_NAMES = {"base": "Base model", "warmup": "After SFT", "dpo": "After DPO", "final": "After RL"}
 """The evaluations that mark a stage's end, and what people call them."""
 
-_MODEL_AFTER = {"sft": "warmup", "dpo": "dpo", "rl": "final"}
 _TOLD_AFTER = {"curate": "curation", "warmup": "warmup_set", "sample": "samples"}
 _TOLD_AFTER |= {"short_sft": "short_sft", "long2short": "long2short"}
 """The event that ends a stage which trains nothing."""
@@ -71,7 +71,7 @@ class RunData:
         stages = self.recipe.get("stages", ("sft", "rl"))
         if stages and stages[-1] in _TOLD_AFTER:
             return _TOLD_AFTER[stages[-1]] in self.told
-        last = _MODEL_AFTER.get(stages[-1], "final") if stages else "base"
+        last = MODEL_AFTER.get(stages[-1], "final") if stages else "base"
         return last in self.stages
 
 
