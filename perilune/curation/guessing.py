@@ -16,6 +16,7 @@ from perilune.curation.asking import Answer, Ask, rights
 from perilune.curation.fates import Dropped, Reason
 from perilune.data.generators import form_to_write, stated
 from perilune.rewards.answers import AnswerForm, find_answers
+from perilune.rewards.router import BUILT_IN
 from perilune.types import Message, Problem
 
 _NUMBERS = (
@@ -51,7 +52,7 @@ _SAID = frozenset({"yes", "no", "true", "false", "是", "否", "对", "错", "�
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)?\.?\d+(?:/\d+)?")
 _NUMBER_ALONE = re.compile(rf"[$€£¥]?\s*({_NUMBER.pattern})\s*(?:%|[^\W\d]+(?: [^\W\d]+)?)?")
 
-NOT_GUESSED = frozenset({"code", "countdown"})
+NOT_GUESSED = frozenset(name for name, known in BUILT_IN.items() if known.reference == "construction")
 """Rewards of answers that are constructions, a program or an expression: to guess one is to solve the problem."""
 
 

@@ -14,12 +14,10 @@ from perilune.data.generators import form_to_write, stated
 from perilune.errors import PeriluneError
 from perilune.rewards.answers import AnswerForm
 from perilune.rewards.pool import GradingPool
-from perilune.rewards.router import check_reward_name
+from perilune.rewards.router import BUILT_IN, check_reward_name
 from perilune.sandbox.tasks import FunctionTask, read_task
 from perilune.types import Grade, GradeRequest, Problem, Verdict
 
-_FORM_ALONE = frozenset({"format", "think_format"})
-"""Rewards that look at a response's form: there is no reference to verify."""
 _OTHER = "-918273.645"
 """An answer that no problem has."""
 
@@ -30,7 +28,8 @@ def reference_response(problem: Problem, form: AnswerForm) -> str | None:
     Raises:
         ValueError: the reference is not of the form that its reward reads.
     """
-    if problem.reward in _FORM_ALONE:
+    known = BUILT_IN.get(problem.reward)
+    if known is not None and known.reference == "none":
         return None
     if problem.reward == "countdown":
         puzzle = json.loads(problem.answer)

@@ -124,7 +124,7 @@ def field_of(row: Mapping[str, Any], name: str, where: str) -> Any:
         if not isinstance(value, Mapping) or part not in value:
             known = list(value) if isinstance(value, Mapping) else []
             near = difflib.get_close_matches(part, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(map(str, known)) or 'none'}"
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(map(str, known)) or 'none'}."
             raise ProblemsError(f"{where}: no field {name!r}{hint} Set the name under problems.*.fields")
         value = value[part]
     if value is None:

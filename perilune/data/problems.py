@@ -30,7 +30,7 @@ def load_problems(source: SourceConfig, split: Split) -> list[Problem]:
         ProblemsError: the source cannot be read or leaves nothing; the message names file, line and reason.
         BackendUnavailable: it needs a package that is not installed.
     """
-    load = _MADE.get(source.kind)
+    load = MADE.get(source.kind)
     problems = [map_record(row, source) for row in read_records(source)] if load is None else load(source, split)
     _check_unique(problems)
     return _filtered(problems, source)[: source.count]
@@ -47,7 +47,7 @@ def load_pile(source: SourceConfig, split: Split) -> list[Problem]:
         BackendUnavailable: it needs a package that is not installed.
     """
     bare = source.model_copy(update={"prompt": "{question}", "min_difficulty": None, "max_difficulty": None})
-    if source.kind in _MADE:
+    if source.kind in MADE:
         return load_problems(bare, split)
     problems = [map_record(record, bare, lenient=True) for record in read_records(bare)][: source.count]
     if not any(problem.answer for problem in problems):
@@ -90,7 +90,7 @@ def _filtered(problems: Sequence[Problem], source: SourceConfig) -> list[Problem
     return kept
 
 
-_MADE: Mapping[str, Callable[[SourceConfig, Split], list[Problem]]] = {
+MADE: Mapping[str, Callable[[SourceConfig, Split], list[Problem]]] = {
     "generator": lambda source, split: [
         shown.problem for shown in generated(source, split, source.count or DEFAULT_POOL, source.seed)
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,11 +27,9 @@ def read_records(source: SourceConfig) -> list[Record]:
         raise ProblemsError(
             f"a source of kind {source.kind!r} needs a path: set problems.train.path and problems.heldout.path"
         )
-    if source.kind not in _READERS:
-        raise ProblemsError(
-            f"a source of kind {source.kind!r} has no rows to read; those of {', '.join(_READERS)} have"
-        )
-    rows = list(_READERS[source.kind](source))
+    if source.kind not in READERS:
+        raise ProblemsError(f"a source of kind {source.kind!r} has no rows to read; those of {', '.join(READERS)} have")
+    rows = list(READERS[source.kind](source))
     kept = rows[_slice(source.rows)] if source.rows else rows
     if not kept:
         cause = f": rows = {source.rows!r} leaves 0 of {len(rows)}" if source.rows else "; the source is empty"
@@ -63,19 +62,24 @@ def _jsonl(source: SourceConfig) -> Iterator[Record]:
                     yield f"{file}, line {number}", _object(line, f"{file}, line {number}")
         except gzip.BadGzipFile:
             raise ProblemsError(f"{file}: its name ends in .gz, but it is not gzip-compressed") from None
-        except UnicodeDecodeError as error:
-            raise ProblemsError(f"{file}, after line {number}: not UTF-8 text ({error.reason})") from None
+        except (EOFError, zlib.error):
+            raise ProblemsError(f"{file}, after line {number}: the compressed file is cut off or damaged") from None
 
 
 def _text(file: Path) -> TextIO:
+    """The file's lines; what is not UTF-8 is kept as it is, for it is decoded in blocks, ahead of the line it is in."""
     if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8")
-    return file.open(encoding="utf-8")
+        return gzip.open(file, "rt", encoding="utf-8", errors="surrogateescape")
+    return file.open(encoding="utf-8", errors="surrogateescape")
 
 
 def _object(line: str, where: str) -> Mapping[str, Any]:
     try:
+        line.encode("utf-8")
         value = json.loads(line)
+    except UnicodeEncodeError as error:
+        byte = ord(line[error.start]) - 0xDC00
+        raise ProblemsError(f"{where}: not UTF-8 text (byte 0x{byte:02x} at column {error.start + 1})") from None
     except json.JSONDecodeError as error:
         raise ProblemsError(f"{where}: not valid JSON ({error.msg} at column {error.colno})") from None
     if not isinstance(value, dict):
@@ -114,7 +118,7 @@ def _huggingface(source: SourceConfig) -> Iterator[Record]:
         yield f"{source.path} [{source.split}], row {number}", row
 
 
-_READERS: Mapping[str, Callable[[SourceConfig], Iterator[Record]]] = {
+READERS: Mapping[str, Callable[[SourceConfig], Iterator[Record]]] = {
     "jsonl": _jsonl,
     "humaneval": _jsonl,
     "parquet": _parquet,

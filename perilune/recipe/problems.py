@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from perilune.recipe.section import PositiveFloat, PositiveInt, Section
+
+Kind = Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class FieldMapping(Section):
@@ -46,7 +49,7 @@ class GeneratorConfig(Section):
 class SourceConfig(Section):
     """[problems.train] and [problems.heldout]: where problems come from."""
 
-    kind: Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
+    kind: Kind
     """What sort of source."""
     path: str | None = None
     """File (jsonl, parquet, humaneval), data set id or folder (huggingface), or task name (reasoning_gym)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Callable, Collection
-from typing import cast
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
 
 from perilune.errors import RewardError
 from perilune.protocols import Reward
@@ -21,10 +22,10 @@ def check_reward_name(name: str) -> None:
     Raises:
         RewardError: it is neither a built-in reward nor of the form module:attribute.
     """
-    if name in _BUILT_IN or _USERS_OWN.fullmatch(name):
+    if name in BUILT_IN or _USERS_OWN.fullmatch(name):
         return
-    near = difflib.get_close_matches(name, _BUILT_IN, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(_BUILT_IN)}"
+    near = difflib.get_close_matches(name, BUILT_IN, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(BUILT_IN)}"
     raise RewardError(f"unknown reward {name!r}; {hint} A reward of your own is named as module:attribute")
 
 
@@ -40,8 +41,8 @@ def build_reward(name: str, config: RewardsConfig) -> Reward:
         RewardError: no such reward, or it cannot be imported.
     """
     check_reward_name(name)
-    if name in _BUILT_IN:
-        return _BUILT_IN[name](config)
+    if name in BUILT_IN:
+        return BUILT_IN[name].build(config)
     module_name, _, attribute = name.partition(":")
     try:
         reward = getattr(importlib.import_module(module_name), attribute)
@@ -109,11 +110,22 @@ def _code(config: RewardsConfig) -> Reward:
     return CodeReward(build_judge(config.code), config.format_weight)
 
 
-_BUILT_IN: dict[str, Callable[[RewardsConfig], Reward]] = {
-    "math": _math,
-    "countdown": _countdown,
-    "format": _format,
-    "think_format": _think_format,
-    "reasoning_gym": _reasoning_gym,
-    "code": _code,
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A reward that comes with the package."""
+
+    build: Callable[[RewardsConfig], Reward]
+    """Imports what it needs, and raises RewardError where that cannot be."""
+    reference: Literal["answer", "construction", "none"] = "answer"
+    """What its problems have: an answer that a response states, and that might be guessed; a construction, such as a
+    program's tests, which nobody guesses; or none, for it looks at the form alone."""
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "math": BuiltIn(_math),
+    "countdown": BuiltIn(_countdown, "construction"),
+    "format": BuiltIn(_format, "none"),
+    "think_format": BuiltIn(_think_format, "none"),
+    "reasoning_gym": BuiltIn(_reasoning_gym),
+    "code": BuiltIn(_code, "construction"),
 }

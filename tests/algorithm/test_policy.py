@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -70,5 +71,25 @@ def test_losses(name: str, loss: float) -> None:
 
 
 def test_what_sets_them_apart_from_each_other() -> None:
-    told = {name: (a.chosen_alone, a.anchored, a.ratio_to_behaviour) for name, a in ALGORITHMS.items()}
+    found = {name: ALGORITHMS[name] for name in ("opmd", "rest", "grpo")}
+    told = {name: (a.chosen_alone, a.anchored, a.ratio_to_behaviour) for name, a in found.items()}
     assert told == {"opmd": (False, False, False), "rest": (True, False, False), "grpo": (False, True, True)}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("reward", [0.0, 0.1, 1.0 / 3.0, 1.0])
+def test_a_group_that_tells_nothing_apart_has_no_advantages(name: str, reward: float) -> None:
+    wrong = np.zeros(7, dtype=bool)
+    group = GroupRewards(np.full(7, reward), wrong, np.arange(1, 8))
+    assert ALGORITHMS[name].advantages(group, Objective(name)).tolist() == [0.0] * 7
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_correction_has_its_say_in_every_loss(name: str) -> None:
+    plain = responses(name)
+    halves = tuple(torch.full_like(row, 0.5) for row in plain.rows)
+    gains = torch.stack([(row * half).sum() for row, half in zip(plain.rows, halves, strict=True)])
+    weighed = replace(plain, weights=halves, gain_sums_N=gains, advantages_N=torch.tensor([1.0, 0.0]))
+    full = replace(plain, advantages_N=torch.tensor([1.0, 0.0]))
+    objective, loss = Objective(name, tau=0.0), ALGORITHMS[name].loss
+    assert loss(weighed, objective).item() == pytest.approx(0.5 * loss(full, objective).item(), abs=1e-6)

@@ -67,7 +67,7 @@ def test_chat_messages_stay_messages(tmp_path):
     [
         ({"question": "qestion"}, r"line 1: no field 'qestion'; did you mean 'question'\?"),
         ({"tags": "meta.topc"}, r"line 1: no field 'meta.topc'; did you mean 'topic'\?"),
-        ({"id": "zzz"}, "line 1: no field 'zzz'; there are: question, answer, level, meta"),
+        ({"id": "zzz"}, r"line 1: no field 'zzz'; there are: question, answer, level, meta\. Set the name"),
         ({"answer_pattern": r"=> (\d+)"}, r"rows\.jsonl, line 1: answer_pattern"),
         ({"answer_pattern": "((("}, r"answer_pattern '\(\(\(' is no regular expression: missing \)"),
         ({"difficulty": "question"}, "line 1: the difficulty 'One\\?' is not a number"),

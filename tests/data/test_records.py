@@ -1,10 +1,13 @@
+import gzip
+
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from perilune.data.records import read_records
+from perilune.data.problems import MADE
+from perilune.data.records import READERS, read_records
 from perilune.errors import ProblemsError
-from perilune.recipe.problems import SourceConfig
+from perilune.recipe.problems import KINDS, SourceConfig
 
 
 def jsonl(tmp_path, *lines, **options):
@@ -45,6 +48,24 @@ def test_a_line_that_is_no_object(tmp_path):
 def test_bytes_that_are_no_text(tmp_path):
     with pytest.raises(ProblemsError, match="not UTF-8"):
         read_records(jsonl(tmp_path, '{"a": 1}', b"\xff\xfe"))
+
+
+def test_the_line_with_such_bytes_is_named_although_text_is_decoded_in_blocks(tmp_path):
+    lines = ['{"a": 1}'] * 300 + [b'{"a": "x\xe9y"}'] + ['{"a": 1}'] * 10
+    with pytest.raises(ProblemsError, match=r"line 301: not UTF-8 text \(byte 0xe9 at column 9\)"):
+        read_records(jsonl(tmp_path, *lines))
+
+
+def test_a_compressed_file_that_is_cut_off(tmp_path):
+    whole = gzip.compress(b"".join(b'{"a": "%d"}\n' % (n * 7919) for n in range(3000)))
+    file = tmp_path / "rows.jsonl.gz"
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ProblemsError, match=r"rows\.jsonl\.gz, after line \d+: the compressed file is cut off"):
+        read_records(SourceConfig(kind="jsonl", path=str(file)))
+
+
+def test_every_kind_of_the_recipe_is_read():
+    assert set(KINDS) == set(READERS) | set(MADE)
 
 
 def test_a_missing_file_says_what_to_set(tmp_path):

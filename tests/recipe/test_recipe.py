@@ -4,12 +4,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from perilune.errors import RecipeError
 from perilune.recipe.recipe import Recipe, describe_fields, load_recipe, parse_recipe, recipe_toml
+from perilune.recipe.training import RLConfig
 
 SMALLEST = """\
 name = "small"
@@ -21,6 +22,9 @@ kind = "generator"
 kind = "jsonl"
 path = "heldout.jsonl"
 """
+
+*FIRST, LAST = map(repr, get_args(RLConfig.model_fields["algorithm"].annotation))
+ALGORITHMS_IN_WORDS = f"{', '.join(FIRST)} or {LAST}"
 
 
 def smallest(**more: Any) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def test_missing_keys_are_named_all_at_once() -> None:
     [
         ({"rl": {"iterations": "many"}}, "rl.iterations: Input should be a valid integer"),
         ({"rl": {"iterations": 0}}, "rl.iterations: Input should be greater than or equal to 1 (got 0)"),
-        ({"rl": {"algorithm": "ppo"}}, "rl.algorithm: Input should be 'opmd', 'rest' or 'grpo' (got 'ppo')"),
+        ({"rl": {"algorithm": "ppo"}}, f"rl.algorithm: Input should be {ALGORITHMS_IN_WORDS} (got 'ppo')"),
         ({"stages": ["sft", "ppo"]}, "stages.1: Input should be 'curate', 'warmup', 'sample', 'sft', 'dpo', 'rl', "),
         ({"sft": {"warmup_share": 1.5}}, "sft.warmup_share: Input should be less than or equal to 1 (got 1.5)"),
         ({"rl": {"tau": 0.0}}, "rl.tau: Input should be greater than 0"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from perilune.algorithm.policy import ALGORITHMS
 from perilune.errors import RunFolderError, TrainerError
 from perilune.recipe.training import RLConfig
 from perilune.rl.loop import Iteration, Master, iterate, minibatches
@@ -373,6 +374,7 @@ def test_without_a_whole_checkpoint_a_run_does_not_go_on(lab: Lab, short_config:
         {"algorithm": "rest"},
         {"algorithm": "grpo", "grpo_beta": 0.1},
         {"algorithm": "opmd", "baseline": "log_partition"},
+        *({"algorithm": name} for name in ALGORITHMS if name not in {"opmd", "rest", "grpo"}),
     ],
 )
 def test_every_algorithm_moves_the_weights(lab: Lab, short_config: RLConfig, settings: dict[str, object]) -> None:
