@@ -43,8 +43,7 @@ test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not alone and not long'
-	$(BIN)/python -m pytest -m 'alone and not long'
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not long'
 	@# The tests of vLLM, if what they depend on has changed since they passed.
 	@$(BIN)/python tools/vllm_stamp.py check || $(MAKE) test-vllm
 
