@@ -43,7 +43,8 @@ test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not long'
+	@# One thread each from the start: pools that are made before a worker has its core would spin.
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not long'
 	@# The tests of vLLM, if what they depend on has changed since they passed.
 	@$(BIN)/python tools/vllm_stamp.py check || $(MAKE) test-vllm
 
