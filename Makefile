@@ -43,7 +43,7 @@ test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	@# One thread each from the start: pools that are made before a worker has its core would spin.
+	@# One thread each from the start; without it a worker was seen to crawl where there is AVX-512.
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not long'
 	@# The tests of vLLM, if what they depend on has changed since they passed.
 	@$(BIN)/python tools/vllm_stamp.py check || $(MAKE) test-vllm
