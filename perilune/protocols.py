@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from perilune.types import (
     Completion,
+    Explanation,
     Grade,
     Objective,
     OptimizerStep,
@@ -143,4 +144,26 @@ class Workers(Protocol):
 
     def close(self) -> None:
         """End what was started; called once, at the end of a run that failed too."""
+        ...
+
+
+@runtime_checkable
+class ReadsReferences(Protocol):
+    """A reward that can say, before anything is graded, whether it can read a problem's reference answer."""
+
+    def check_reference(self, problem: Problem) -> None:
+        """Look at the reference alone.
+
+        Raises:
+            ValueError: it cannot be read; says why.
+        """
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A reward that can say how it came to a grade."""
+
+    def explain(self, problem: Problem, response: str, stop: Stop) -> Explanation:
+        """Grade the response as a call would, and tell how."""
         ...

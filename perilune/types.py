@@ -113,6 +113,23 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """A grade, and how it came about, for people."""
+
+    grade: Grade
+    found: str = ""
+    """What counted in the response, as it stands there; empty where nothing did."""
+    where: str = ""
+    """By which mark it was found: ``\\boxed{…}``, ``Answer:``, a sentence, a fenced block."""
+    reference: str = ""
+    """How the reference answer was read."""
+    answer: str = ""
+    """How what was found was read."""
+    rule: str = ""
+    """The rule that decided."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """One response to one problem: its segments so far, its seed, its grade once it has one."""
 
