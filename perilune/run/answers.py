@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from perilune.run.buffer import ReplayBuffer
-from perilune.types import Segment, Stop
+from perilune.run.buffer import ReplayBuffer, pack_segment, unpack_segment
+from perilune.types import Segment
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -26,9 +24,7 @@ class Answers:
 
     def keep(self, evaluation: str, request: str, segment: Segment) -> None:
         """Keep one as it arrives."""
-        tokens = np.array(segment.tokens, dtype=np.int32).tobytes()
-        logprobs = np.array(segment.logprobs, dtype=np.float64).tobytes()
-        row = (evaluation, request, tokens, logprobs, segment.version, segment.stop.value)
+        row = (evaluation, request, *pack_segment(segment))
         self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def of(self, evaluation: str) -> Mapping[str, Segment]:
@@ -36,15 +32,7 @@ class Answers:
         rows = self._db.execute(
             "SELECT request, tokens, logprobs, version, stop FROM answers WHERE evaluation = ?", (evaluation,)
         )
-        return {
-            request: Segment(
-                tuple(np.frombuffer(tokens, dtype=np.int32).tolist()),
-                tuple(np.frombuffer(logprobs, dtype=np.float64).tolist()),
-                version,
-                Stop(stop),
-            )
-            for request, tokens, logprobs, version, stop in rows
-        }
+        return {row[0]: unpack_segment(row[1:]) for row in rows}
 
     def forget(self) -> None:
         """Drop all of them: their evaluation is over and told, or the run has gone back."""

@@ -39,6 +39,9 @@ _TERMINAL = ", ".join(f"'{stop.value}'" for stop in Stop if stop.terminal)
 _ROOM = 1 << 16
 """Bytes that an open database needs beside its file, at least."""
 
+PackedSegment = tuple[bytes, bytes, int, str]
+"""A segment's tokens (int32), log-probabilities (float64), version and stop, as the tables hold them."""
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutCounts:
@@ -117,15 +120,7 @@ class ReplayBuffer:
         """Add the next segment of a trajectory, generated in this iteration."""
         self._db.execute(
             "INSERT INTO segments SELECT ?, COUNT(*), ?, ?, ?, ?, ? FROM segments WHERE trajectory_id = ?",
-            (
-                trajectory_id,
-                np.array(segment.tokens, dtype=np.int32).tobytes(),
-                np.array(segment.logprobs, dtype=np.float64).tobytes(),
-                segment.version,
-                segment.stop.value,
-                iteration,
-                trajectory_id,
-            ),
+            (trajectory_id, *pack_segment(segment), iteration, trajectory_id),
         )
 
     def grade(self, trajectory_id: str, grade: Grade) -> None:
@@ -229,10 +224,23 @@ class ReplayBuffer:
             "SELECT tokens, logprobs, version, stop FROM segments WHERE trajectory_id = ? ORDER BY number",
             (trajectory_id,),
         )
-        return tuple(
-            Segment(_integers(tokens), tuple(np.frombuffer(logprobs, dtype=np.float64).tolist()), version, Stop(stop))
-            for tokens, logprobs, version, stop in rows
-        )
+        return tuple(unpack_segment(row) for row in rows)
+
+
+def pack_segment(segment: Segment) -> PackedSegment:
+    """A segment as the columns tokens, logprobs, version and stop of a table."""
+    return (
+        np.array(segment.tokens, dtype=np.int32).tobytes(),
+        np.array(segment.logprobs, dtype=np.float64).tobytes(),
+        segment.version,
+        segment.stop.value,
+    )
+
+
+def unpack_segment(columns: PackedSegment) -> Segment:
+    """What :func:`pack_segment` was given."""
+    tokens, logprobs, version, stop = columns
+    return Segment(_integers(tokens), tuple(np.frombuffer(logprobs, dtype=np.float64).tolist()), version, Stop(stop))
 
 
 def _integers(blob: bytes) -> tuple[int, ...]:
