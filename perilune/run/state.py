@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 
@@ -19,6 +19,10 @@ class RunState:
     """Stages and evaluations that are over."""
     sampler: dict[str, list[float]] = field(default_factory=dict)
     """State of the problem sampler: success rate and iteration of each problem's last group."""
+
+    def with_done(self, step: str) -> Self:
+        """The same, with one more stage or evaluation over."""
+        return replace(self, steps_done=(*self.steps_done, step))
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 from contextlib import closing
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from perilune.curation.warmup_set import WarmupSet
 from perilune.data.generators import form_to_write
 from perilune.errors import ProblemsError
 from perilune.recipe.recipe import ModelConfig, Recipe
-from perilune.run.jsonl import restore_lines
-from perilune.run.metrics import METRICS_FILE, event_line
 from perilune.stages.backends import Backends, Build
 from perilune.stages.session import Session
 from perilune.stages.watched import watched
@@ -64,7 +61,7 @@ def write_warmup_set(session: Session, build: Build, *, done: str | None = None)
             "warmup.temperature, raise warmup.samples, or give examples nearer to your problems in warmup.examples"
         )
     write_messages(folder / DEMONSTRATIONS_FILE, built.kept)
-    _commit(session, summary, done)
+    session.tell_answered(_EVENT, 0, summary, done=done)
     session.display.note(_line(summary))
     return folder / DEMONSTRATIONS_FILE
 
@@ -135,22 +132,6 @@ def _key(session: Session, backends: Backends) -> str:
         config.max_response_tokens, config.temperature,
     ]  # fmt: skip
     return f"warmup/{blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()}"
-
-
-def _commit(session: Session, summary: dict[str, Any], done: str | None) -> None:
-    """Tell the figures, mark the step as done and drop the responses, all or nothing."""
-    run = session.run
-    line = event_line(_EVENT, 0, summary)
-    with run.buffer.transaction():
-        replaced = run.journal.forget(_EVENT)
-        run.journal.add(METRICS_FILE, _EVENT, 0, line)
-        run.answers.forget()
-        if done is not None:
-            state = run.state
-            run.set_state(replace(state, steps_done=(*state.steps_done, done)))
-    session.log.append(line, _EVENT, 0, summary)
-    if replaced:
-        restore_lines(session.run.path / METRICS_FILE, run.journal.lines(METRICS_FILE))
 
 
 def _line(summary: dict[str, Any]) -> str:

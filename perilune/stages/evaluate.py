@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from hashlib import blake2b
 
 from perilune.evaluation.benchmark import evaluate
 from perilune.evaluation.responses import write_responses
 from perilune.evaluation.scoring import EvaluationSummary, summarize
-from perilune.run.jsonl import restore_lines
-from perilune.run.metrics import METRICS_FILE, event_line
 from perilune.stages.session import Session
 
 
@@ -51,27 +48,10 @@ def measure(
             )
         summary = summarize(responses)
         write_responses(session.run.path / "evaluations" / f"{name}.jsonl", responses)
-        _commit(session, name, step, summary, done)
+        values = {"name": name, "summary": summary.to_dict()}
+        session.tell_answered("evaluation", step, values, name, done=done)
     session.display.evaluation(name, summary)
     return summary
-
-
-def _commit(session: Session, name: str, step: int, summary: EvaluationSummary, done: str | None) -> None:
-    """Tell the result, mark the step as done and drop the answers, all or nothing."""
-    run = session.run
-    values = {"name": name, "summary": summary.to_dict()}
-    line = event_line("evaluation", step, values)
-    with run.buffer.transaction():
-        # A run that is made longer, or that went back, is evaluated again under the same name.
-        replaced = run.journal.forget("evaluation", name=name)
-        run.journal.add(METRICS_FILE, "evaluation", step, line, name)
-        run.answers.forget()
-        if done is not None:
-            state = run.state
-            run.set_state(replace(state, steps_done=(*state.steps_done, done)))
-    session.log.append(line, "evaluation", step, values)
-    if replaced:
-        restore_lines(session.run.path / METRICS_FILE, run.journal.lines(METRICS_FILE))
 
 
 def _key(session: Session, name: str) -> str:

@@ -258,7 +258,7 @@ def _run_stage(session: Session, stage: str, build: Build) -> None:
     if model is not None:
         with session.clock.phase("save"):
             write_folder(run.model(model), trainer.save_pretrained)
-    state = replace(run.state, steps_done=(*run.state.steps_done, stage))
+    state = run.state.with_done(stage)
     if model is not None and not kind.checkpointed:
         with session.clock.phase("save"):
             state = replace(state, sft_steps=0)
