@@ -30,23 +30,21 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_running(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = parsers.add_parser("run", help="run every stage of a recipe, measuring the model before and after each")
     run.set_defaults(command=commands.run)
-    preparing = (
-        ("curate", "a pile of problems becomes a prompt set: coverage, difficulty, evaluability"),
-        ("warmup", "the model writes and verifies its own warm-up set"),
-        ("sample", "several responses per problem: the shortest right ones for SFT, preference pairs for DPO"),
+    stages = (
+        ("curate", commands.prepare, "a pile of problems becomes a prompt set: coverage, difficulty, evaluability"),
+        ("warmup", commands.prepare, "the model writes and verifies its own warm-up set"),
+        (
+            "sample",
+            commands.prepare,
+            "several responses per problem: the shortest right ones for SFT, preference pairs for DPO",
+        ),
+        ("sft", commands.one_stage, "supervised fine-tuning, such as the long-CoT warm-up"),
+        ("dpo", commands.one_stage, "direct preference optimisation on your pairs"),
+        ("rl", commands.one_stage, "reinforcement learning"),
     )
-    for stage, meaning in preparing:
+    for stage, command, meaning in stages:
         one = parsers.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
-        one.set_defaults(command=commands.prepare, stage=stage)
-        _add_run_options(one)
-    training = (
-        ("sft", "supervised fine-tuning, such as the long-CoT warm-up"),
-        ("dpo", "direct preference optimisation on your pairs"),
-        ("rl", "reinforcement learning"),
-    )
-    for stage, meaning in training:
-        one = parsers.add_parser(stage, help=f"run one stage of a recipe: {meaning}")
-        one.set_defaults(command=commands.one_stage, stage=stage)
+        one.set_defaults(command=command, stage=stage)
         _add_run_options(one)
     shorter = parsers.add_parser("long2short", help="from a long-CoT model to short answers, by several methods")
     shorter.set_defaults(command=commands.long2short)
