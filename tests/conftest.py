@@ -37,11 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     cores = _cores()
     if worker is not None and len(cores) > 1:
         number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
-        mine = cores[number % len(cores) :: count]
-        os.sched_setaffinity(0, mine)
-        # Thread pools that count the machine's cores would wait for each other on this one.
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ.setdefault(name, str(len(mine)))
+        os.sched_setaffinity(0, cores[number % len(cores) :: count])
 
 
 WHOLE_RUNS = ("tests/test_*.py", "tests/stages/*.py", "tests/rl/*.py", "tests/cli/*.py", "tests/sandbox/test_[ch]*.py")
