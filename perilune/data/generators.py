@@ -6,19 +6,22 @@ content in five is held out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from random import Random
 from typing import Literal
 
 from perilune.data import arithmetic, countdown, programs
-from perilune.errors import ProblemsError
+from perilune.errors import ProblemsError, RewardError
+from perilune.recipe.rewards import ANSWER_FORMS, PATTERN_FORM
 from perilune.sandbox.tasks import task_json
 from perilune.types import Demonstration, Message, Problem
 
 Split = Literal["train", "heldout"]
 GeneratorName = Literal["arithmetic", "countdown", "programs"]
-AnswerForm = Literal["answer_line", "boxed"]
+AnswerForm = str
+"""One of ``recipe.rewards.ANSWER_FORMS`` but any, or a user's own pattern."""
 Style = Literal["long", "brief", "short", "direct"]
 
 _HELDOUT_SHARE = 5
@@ -113,17 +116,44 @@ def _programs(difficulty: int, rng: Random, style: Style, answer_form: AnswerFor
     return content.canonical, Demonstration(problem, f"{path}```python\n{programs.solution(content, form)}\n```")
 
 
+_STATED: Mapping[AnswerForm, str] = {
+    "answer_line": "Answer: {}",
+    "boxed": "\\boxed{{{}}}",
+    "hashes": "#### {}",
+    "answer_tag": "<answer>{}</answer>",
+    "sentence": "The answer is {}.",
+}
 _MAKERS = {"arithmetic": _arithmetic, "countdown": _countdown, "programs": _programs}
 
 
-def form_to_write(accepted: Literal["boxed", "answer_line", "any"]) -> AnswerForm:
+def form_to_write(accepted: str) -> AnswerForm:
     """The form in which to state an answer where a reward accepts this one."""
-    return "boxed" if accepted == "boxed" else "answer_line"
+    return "answer_line" if accepted == "any" else accepted
 
 
 def stated(answer: str, answer_form: AnswerForm) -> str:
-    """The last line of a response."""
-    return f"Answer: {answer}" if answer_form == "answer_line" else f"\\boxed{{{answer}}}"
+    """The last line of a response.
+
+    Raises:
+        RewardError: the form is a user's own pattern that no text can be made from.
+    """
+    if answer_form.startswith(PATTERN_FORM):
+        return _stated_by_pattern(answer, answer_form.removeprefix(PATTERN_FORM).strip())
+    return _STATED[answer_form].format(answer)
+
+
+def _stated_by_pattern(answer: str, pattern: str) -> str:
+    """A text in which the pattern finds the answer: its plain characters, with the answer for its group."""
+    before, after = re.split(r"(?<!\\)\((?!\?).*?(?<!\\)\)", pattern, maxsplit=1)[:2]
+    plain = [re.sub(r"\\([^A-Za-z0-9])", r"\1", re.sub(r"\\s[*+]?", " ", part.strip("^$"))) for part in (before, after)]
+    text = f"{plain[0]}{answer}{plain[1]}"
+    found = re.search(pattern, text)
+    if found is None or (found.group(1) or "").strip() != answer.strip():
+        raise RewardError(
+            f"no text can be made that rewards.answer_form = '{PATTERN_FORM} {pattern}' finds {answer!r} in; use one of "
+            f"{', '.join(ANSWER_FORMS)} where responses are made from answers, or a plainer pattern"
+        )
+    return text
 
 
 def _problem(name: str, difficulty: int, question: str, answer: str, reward: str, tags: tuple[str, ...]) -> Problem:

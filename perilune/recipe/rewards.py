@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from perilune.recipe.section import PositiveFloat, PositiveInt, Section, Share
+
+ANSWER_FORMS = ("any", "boxed", "answer_line", "hashes", "answer_tag", "sentence")
+PATTERN_FORM = "pattern:"
+"""What a user's own form begins with; a regular expression follows, whose first group is the answer."""
+
+
+def _known_form(form: str) -> str:
+    if form in ANSWER_FORMS:
+        return form
+    if not form.startswith(PATTERN_FORM):
+        near = difflib.get_close_matches(form, ANSWER_FORMS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(ANSWER_FORMS)}"
+        raise ValueError(f"no form {form!r}; {hint}. A form of your own is written as 'pattern: REGULAR EXPRESSION'")
+    try:
+        pattern = re.compile(form.removeprefix(PATTERN_FORM).strip())
+    except re.error as error:
+        raise ValueError(f"{form!r} holds no regular expression: {error}") from None
+    if not pattern.groups:
+        raise ValueError(f"{form!r} has no group; put the answer in one, such as 'pattern: Result: (.+)'")
+    return form
+
+
+AnswerForm = Annotated[str, AfterValidator(_known_form)]
 
 
 class CodeRewardConfig(Section):
@@ -36,8 +61,12 @@ class CodeRewardConfig(Section):
 class RewardsConfig(Section):
     """[rewards]: how answers are graded."""
 
-    answer_form: Literal["boxed", "answer_line", "any"] = "any"
-    """Where a response must put its answer: \\boxed{…}, a last line 'Answer: …', or either."""
+    answer_form: AnswerForm = "any"
+    """Where a response must put its answer: boxed (\\boxed{…}), answer_line ('Answer: …'), hashes ('#### 72'),
+    answer_tag (<answer>…</answer>), sentence ('The answer is 72.'), any of these, or 'pattern: REGULAR EXPRESSION',
+    whose first group is the answer. docs/rewards.md says which counts where several stand."""
+    thinking_counts: bool = False
+    """Whether an answer may stand inside the thinking (<think>…</think>); by default nothing in there counts."""
     format_weight: Share = 0.0
     """Share of the score that a right form alone earns; the rest is for being right."""
     workers: PositiveInt = 1

@@ -34,7 +34,7 @@ def test_boxed(response, answer):
         ("The final ANSWER : 18 dollars\nbye", "18 dollars"),
         ("Answer: 1\nAnswer: 2", "2"),
         ("Answer: 1 Answer: 2", "2"),
-        ("Answer:\n18", None),
+        ("Answer:\n18", "18"),
         ("the answer is 18", None),
         ("Answers: 18", None),
     ],

@@ -1,0 +1,1 @@
+"""When two answers say the same: read into values first, and compared as what they are."""

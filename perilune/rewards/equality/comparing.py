@@ -1,0 +1,461 @@
+"""Whether an answer says what the reference says, each read as what it is; and which rule decided."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from perilune.rewards.equality import algebra
+from perilune.rewards.equality.cleaning import clean
+from perilune.rewards.equality.numerals import exact
+from perilune.rewards.equality.reading import read, read_clean
+from perilune.rewards.equality.units import Unit, comparable
+from perilune.rewards.equality.values import (
+    Chain,
+    Clock,
+    Collection,
+    Congruence,
+    Digits,
+    Formula,
+    Named,
+    Number,
+    Piece,
+    Quantity,
+    Ranges,
+    Ratio,
+    Unreadable,
+    Value,
+    Words,
+)
+
+_PERCENT = (("percent", 1),)
+_UNKNOWN = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether two answers are equal, and by which rule."""
+
+    equal: bool
+    rule: str
+
+
+class UnreadableReference(ValueError):
+    """The reference answer cannot be read."""
+
+
+def read_reference(text: str) -> Value:
+    """A reference answer as a value.
+
+    Raises:
+        UnreadableReference: it cannot be read; says why.
+    """
+    value = read(text)
+    if isinstance(value, Unreadable):
+        raise UnreadableReference(f"the reference answer {text[:80]!r} cannot be read: {value.why}")
+    return value
+
+
+def compare(reference: str, answer: str) -> Finding:
+    """Whether an answer equals the reference.
+
+    Args:
+        reference: as the problem has it.
+        answer: as it was found in the response.
+
+    Raises:
+        UnreadableReference: the reference cannot be read.
+    """
+    wanted = read_reference(reference)
+    given = read(answer)
+    if isinstance(given, Unreadable):
+        return Finding(False, f"the answer cannot be read: {given.why}")
+    if algebra.canonical(clean(reference)) == algebra.canonical(clean(answer)):
+        return Finding(True, "the same text")
+    return _compared(wanted, given)
+
+
+def _compared(wanted: Value, given: Value) -> Finding:
+    if isinstance(given, Named) and not isinstance(wanted, Named):
+        return _told(wanted, given)
+    if isinstance(wanted, Named):
+        return _named(wanted, given)
+    for kinds, rule, decide in _RULES:
+        if isinstance(wanted, kinds[0]) and isinstance(given, kinds[1]):
+            return Finding(decide(wanted, given), rule)
+    return Finding(False, f"a {_kind(given)} is no {_kind(wanted)}")
+
+
+def _kind(value: Value) -> str:
+    return value.kind if isinstance(value, Collection) else type(value).__name__.lower()
+
+
+def _same(wanted: Value, given: Value) -> bool:
+    return _compared(wanted, given).equal
+
+
+def _same_text(wanted: str, given: str) -> bool:
+    if algebra.canonical(wanted) == algebra.canonical(given):
+        return True
+    a, b = read_clean(wanted), read_clean(given)
+    return not isinstance(a, Unreadable) and not isinstance(b, Unreadable) and _same(a, b)
+
+
+# Values with a name.
+
+
+def _told(wanted: Value, given: Named) -> Finding:
+    """A value that the answer tells with a name, or as the end of a calculation: f(2) = 5, 6 * 3 = 18."""
+    if given.rounded:
+        return Finding(_rounded(wanted, given), "a value and what it is about")
+    rule = "the value of a name"
+    left = read_clean(given.name)
+    if isinstance(given.value, Named):
+        # A chain: every part of it that is no name must be the value too.
+        return Finding(
+            _same(wanted, given.value) and (_is_name(given.name) or _same(wanted, left)), "a chain of equal values"
+        )
+    if not _same(wanted, given.value):
+        return Finding(False, rule)
+    if not _is_name(given.name):
+        return Finding(_same(wanted, left), "both sides of an equation")
+    return Finding(True, rule)
+
+
+def _is_name(text: str) -> bool:
+    """Whether the left side of an equation says what the right side is the value of, and is not a thing to be solved.
+
+    x, f(2), |AB|, m+n, a_{10}, P(A) are; 17, 2x and x^2+1 are not.
+    """
+    if re.fullmatch(r"\\text\{[^{}]*\}|[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+){0,5}", text):
+        return True
+    if exact(text) is not None:
+        return False
+    names = algebra.names(text)
+    if names is None:
+        return re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
+    bare = re.fullmatch(
+        r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Z]*\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]",
+        text.strip(),
+    )
+    return bare is not None or len(names) != 1 or _UNKNOWN.fullmatch(text.strip()) is not None
+
+
+def _rounded(wanted: Value, given: Named) -> bool:
+    sides: list[Value] = [read_clean(given.name)]
+    value: Value = given.value
+    while isinstance(value, Named):
+        sides.append(read_clean(value.name))
+        value = value.value
+    sides.append(value)
+    numbers = [number for side in sides if (number := _real(side)) is not None]
+    near = all(abs(a - b) <= 0.02 * max(abs(a), abs(b)) for a, b in zip(numbers, numbers[1:], strict=False))
+    return near and any(_same(wanted, side) for side in sides if not isinstance(side, Unreadable))
+
+
+def _real(value: Value) -> float | None:
+    if isinstance(value, Number):
+        return (
+            float(value.value)
+            if value.value.numerator.bit_length() < 900 and value.value.denominator.bit_length() < 900
+            else None
+        )
+    if isinstance(value, Formula):
+        number = algebra.number(value.text)
+        return None if number is None else float(number)
+    return None
+
+
+def _named(wanted: Named, given: Value) -> Finding:
+    if not isinstance(given, Named):
+        if isinstance(given, Collection) and len(given.items) == 1:
+            given = given.items[0]
+        return Finding(_is_name(wanted.name) and _same(wanted.value, given), "the value without its name")
+    if _same_text(wanted.name, given.name) and _same(wanted.value, given.value):
+        return Finding(True, "the same name and value")
+    if _same_text(wanted.name, _text(given.value)) and _same_text(_text(wanted.value), given.name):
+        return Finding(True, "an equation with its sides exchanged")
+    if any(_UNKNOWN.fullmatch(side.name) and isinstance(side.value, Number) for side in (wanted, given)):
+        return Finding(False, "another name or value")
+    return Finding(algebra.equal(wanted.text, given.text), "an equation, by algebra")
+
+
+def _text(value: Value) -> str:
+    return value.text
+
+
+# Several values.
+
+
+def _collections(wanted: Collection, given: Collection) -> bool:
+    if len(wanted.items) != len(given.items):
+        return False
+    if _all_named(wanted) and _all_named(given):
+        return _matched(wanted.items, given.items)
+    if _all_named(given):
+        return _against_names(given, wanted)
+    if _all_named(wanted):
+        return _against_names(wanted, given)
+    orders = {wanted.kind, given.kind}
+    if "tuple" in orders and "set" in orders:
+        return False
+    intervals = {"closed"}
+    if (wanted.kind in intervals) != (given.kind in intervals) and "tuple" in orders:
+        return False
+    if orders <= {"list", "set"} or (orders <= {"list", "set", "closed"} and "set" in orders):
+        return _matched(wanted.items, given.items)
+    return all(_same(a, b) for a, b in zip(wanted.items, given.items, strict=True))
+
+
+def _all_named(collection: Collection) -> bool:
+    return all(isinstance(item, Named) for item in collection.items)
+
+
+def _against_names(named: Collection, plain: Collection) -> bool:
+    """x = 3, y = 5 against 3, 5: in the order of the names; one name's values (x = 1 or x = 2) in any order."""
+    pairs = [item for item in named.items if isinstance(item, Named)]
+    stems = {re.sub(r"_\{?\w+\}?|['\s]", "", pair.name) for pair in pairs}
+    if len(stems) == 1:
+        values = [pair.value for pair in pairs]
+        return plain.kind in ("list", "set") and _matched(values, plain.items) or _in_order(values, plain.items)
+    ordered = sorted(pairs, key=lambda pair: pair.name)
+    if plain.kind == "set":
+        return False
+    return _in_order([pair.value for pair in ordered], plain.items)
+
+
+def _in_order(some: Sequence[Value], others: Sequence[Value]) -> bool:
+    return all(_same(a, b) for a, b in zip(some, others, strict=True))
+
+
+def _matched(wanted: Sequence[Value], given: Sequence[Value]) -> bool:
+    """Whether the values are the same in some order; each stands for one."""
+    left = list(given)
+    for value in wanted:
+        place = next((k for k, other in enumerate(left) if _same(value, other)), None)
+        if place is None:
+            return False
+        del left[place]
+    return True
+
+
+# Sets of numbers.
+
+
+def _ranges(wanted: Ranges, given: Ranges) -> bool:
+    if wanted.name and given.name and not _same_text(wanted.name, given.name):
+        return False
+    return _same_pieces(_merged(wanted.pieces), _merged(given.pieces))
+
+
+def _same_pieces(wanted: Sequence[Piece], given: Sequence[Piece]) -> bool:
+    left = list(given)
+    for piece in wanted:
+        place = next((k for k, other in enumerate(left) if _same_piece(piece, other)), None)
+        if place is None:
+            return False
+        del left[place]
+    return not left
+
+
+def _merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Two rays that meet in an open point stay two; anything else is as it was told."""
+    return tuple(pieces)
+
+
+def _same_piece(a: Piece, b: Piece) -> bool:
+    return _same_end(a.low, a.low_open, b.low, b.low_open) and _same_end(a.high, a.high_open, b.high, b.high_open)
+
+
+def _same_end(a: str | None, a_open: bool, b: str | None, b_open: bool) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a_open == b_open and _same_text(a, b)
+
+
+def _pair_as_range(pair: Collection) -> Ranges | None:
+    if len(pair.items) != 2 or pair.kind not in ("tuple", "closed"):
+        return None
+    is_open = pair.kind == "tuple"
+    return Ranges((Piece(_text(pair.items[0]), is_open, _text(pair.items[1]), is_open),), "", pair.text)
+
+
+def _range_and_pair(wanted: Ranges, given: Collection) -> bool:
+    other = _pair_as_range(given)
+    return other is not None and _ranges(wanted, other)
+
+
+def _pair_and_range(wanted: Collection, given: Ranges) -> bool:
+    other = _pair_as_range(wanted)
+    return other is not None and _ranges(other, given)
+
+
+def _chains(wanted: Chain, given: Chain) -> bool:
+    if "\\ne" in wanted.signs and wanted.signs == given.signs == ("\\ne",):
+        return _matched([read_clean(o) for o in wanted.operands], [read_clean(o) for o in given.operands])
+    if wanted.signs == given.signs and all(
+        _same_text(a, b) for a, b in zip(wanted.operands, given.operands, strict=True)
+    ):
+        return True
+    return len(wanted.signs) == 1 and len(given.signs) == 1 and algebra.equal(wanted.text, given.text)
+
+
+def _chain_and_range(wanted: Chain | Ranges, given: Chain | Ranges) -> bool:
+    return algebra.equal(wanted.text, given.text)
+
+
+# Single values.
+
+
+def _numbers(wanted: Number, given: Number) -> bool:
+    return wanted.value == given.value
+
+
+def _number_and_formula(wanted: Number | Formula, given: Number | Formula) -> bool:
+    return algebra.equal(wanted.text, given.text)
+
+
+def _quantities(wanted: Quantity, given: Quantity) -> bool:
+    if not comparable(wanted.unit, given.unit):
+        return False
+    if wanted.unit.dimensions == given.unit.dimensions and wanted.unit.size != given.unit.size:
+        return _scaled(wanted.value, wanted.unit, given.value, given.unit)
+    return _same(wanted.value, given.value)
+
+
+def _scaled(a: Number | Formula, a_unit: Unit, b: Number | Formula, b_unit: Unit) -> bool:
+    if isinstance(a, Number) and isinstance(b, Number):
+        return a.value * a_unit.size == b.value * b_unit.size
+    ratio: Fraction = a_unit.size / b_unit.size
+    return algebra.equal(rf"({a.text})\cdot\frac{{{ratio.numerator}}}{{{ratio.denominator}}}", b.text)
+
+
+def _quantity_and_plain(wanted: Quantity, given: Number | Formula) -> bool:
+    if wanted.unit.dimensions == _PERCENT and isinstance(wanted.value, Number) and isinstance(given, Number):
+        return given.value in (wanted.value.value, wanted.value.value / 100)
+    return _same(wanted.value, given)
+
+
+def _plain_and_quantity(wanted: Number | Formula, given: Quantity) -> bool:
+    return _quantity_and_plain(given, wanted)
+
+
+def _clocks(wanted: Clock, given: Clock) -> bool:
+    if wanted.half and given.half:
+        return (wanted.hour % 12, wanted.minute, wanted.half) == (given.hour % 12, given.minute, given.half)
+    if wanted.half or given.half:
+        told, plain = (wanted, given) if wanted.half else (given, wanted)
+        day = told.hour % 12 + (12 if told.half == "pm" else 0)
+        return plain.minute == told.minute and plain.hour in (told.hour, day)
+    return (wanted.hour, wanted.minute) == (given.hour, given.minute)
+
+
+def _ratios(wanted: Ratio, given: Ratio) -> bool:
+    if len(wanted.parts) != len(given.parts) or not all(wanted.parts) or not all(given.parts):
+        return wanted.parts == given.parts
+    return all(a * given.parts[0] == b * wanted.parts[0] for a, b in zip(wanted.parts, given.parts, strict=True))
+
+
+def _ratio_and_clock(wanted: Ratio, given: Clock) -> bool:
+    return not given.half and _ratios(wanted, Ratio((Fraction(given.hour), Fraction(given.minute)), given.text))
+
+
+def _ratio_and_number(wanted: Ratio, given: Number) -> bool:
+    return len(wanted.parts) == 2 and wanted.parts[1] != 0 and wanted.parts[0] / wanted.parts[1] == given.value
+
+
+def _number_and_ratio(wanted: Number, given: Ratio) -> bool:
+    return _ratio_and_number(given, wanted)
+
+
+def _clock_and_number(wanted: Clock, given: Number) -> bool:
+    """A ratio that looks like a time, told as the fraction of the same two numbers."""
+    return not wanted.half and re.sub(r"[^\d]+", ":", given.text).strip(":") == f"{wanted.hour}:{wanted.minute:02d}"
+
+
+def _number_and_clock(wanted: Number, given: Clock) -> bool:
+    return not given.half and given.minute != 0 and Fraction(given.hour, given.minute) == wanted.value
+
+
+def _words(wanted: Words, given: Words) -> bool:
+    a, b = (re.sub(r"[\s.,'’\"/-]+", " ", words.text).strip() for words in (wanted, given))
+    if wanted.exact or given.exact:
+        return a == b
+    a, b = (re.sub(r"^(?:the|an?) ", "", words.casefold()) for words in (a, b))
+    return a == b
+
+
+def _word_and_formula(wanted: Words | Formula, given: Words | Formula) -> bool:
+    """A letter in \\text{…}, and the same letter as a variable."""
+    return re.sub(r"\\text\{([^{}]*)\}|\s", r"\1", wanted.text).strip("() ") == re.sub(
+        r"\\text\{([^{}]*)\}|\s", r"\1", given.text
+    ).strip("() ")
+
+
+def _digit_runs(wanted: Digits, given: Digits) -> bool:
+    return wanted.based == given.based
+
+
+def _digits_and_number(wanted: Digits, given: Number) -> bool:
+    """The digits alone, where the question names the base."""
+    return given.text.isdigit() and given.text.lstrip("0") == wanted.based.digits and (wanted.based.digits != "0")
+
+
+def _number_and_digits(wanted: Number, given: Digits) -> bool:
+    return given.based.base == 10 and wanted.value.denominator == 1 and str(wanted.value) == given.based.digits
+
+
+def _congruences(wanted: Congruence, given: Congruence) -> bool:
+    if not _same_text(wanted.modulus, given.modulus):
+        return False
+    if wanted.left and given.left and not _same_text(wanted.left, given.left):
+        return False
+    modulus, a, b = (exact(text) for text in (wanted.modulus, wanted.residue, given.residue))
+    if modulus and a is not None and b is not None:
+        return (a - b) % modulus == 0
+    a_parts, b_parts = (
+        sorted(part.strip() for part in re.split(r",|\\text\{ ?or ?\}|\bor\b", text))
+        for text in (wanted.residue, given.residue)
+    )
+    return _same_text(wanted.residue, given.residue) or a_parts == b_parts
+
+
+def _congruence_and_number(wanted: Congruence, given: Number) -> bool:
+    return not wanted.left and exact(wanted.residue) == given.value
+
+
+def _number_and_congruence(wanted: Number, given: Congruence) -> bool:
+    return exact(given.residue) == wanted.value
+
+
+_PLAIN = (Number, Formula)
+_RULES: tuple[tuple[tuple[type | tuple[type, ...], type | tuple[type, ...]], str, object], ...] = (
+    ((Number, Number), "exact numbers", _numbers),
+    (((Number, Formula), (Number, Formula)), "formulas, by algebra", _number_and_formula),
+    ((Quantity, Quantity), "values with units", _quantities),
+    ((Quantity, _PLAIN), "a value without its unit", _quantity_and_plain),
+    ((_PLAIN, Quantity), "a value with a unit", _plain_and_quantity),
+    ((Collection, Collection), "several values", _collections),
+    ((Ranges, Ranges), "sets of numbers", _ranges),
+    ((Ranges, Collection), "an interval", _range_and_pair),
+    ((Collection, Ranges), "an interval", _pair_and_range),
+    ((Chain, Chain), "an order", _chains),
+    (((Chain, Ranges), (Chain, Ranges)), "inequalities, by algebra", _chain_and_range),
+    ((Words, Words), "words", _words),
+    (((Words, Formula), (Words, Formula)), "a word", _word_and_formula),
+    ((Clock, Clock), "times", _clocks),
+    ((Ratio, Ratio), "ratios", _ratios),
+    ((Ratio, Clock), "ratios", _ratio_and_clock),
+    ((Ratio, Number), "a ratio as a number", _ratio_and_number),
+    ((Number, Ratio), "a ratio as a number", _number_and_ratio),
+    ((Clock, Number), "a ratio as a number", _clock_and_number),
+    ((Number, Clock), "a ratio as a number", _number_and_clock),
+    ((Digits, Digits), "digits and base", _digit_runs),
+    ((Digits, Number), "digits without their base", _digits_and_number),
+    ((Number, Digits), "digits of base ten", _number_and_digits),
+    ((Congruence, Congruence), "congruences", _congruences),
+    ((Congruence, Number), "a residue", _congruence_and_number),
+    ((Number, Congruence), "a residue", _number_and_congruence),
+)
