@@ -33,13 +33,16 @@ class Checker:
     """When an output is right."""
 
     __pydantic_config__ = _STRICT
-    kind: Literal["tokens", "lines", "floats", "special"] = "tokens"
-    """tokens: equal but for spacing; lines: equal but for trailing spaces and empty last lines; floats: tokens, decimal
-    numbers within a tolerance; special: a program decides."""
+    kind: Literal["tokens", "tokens_exact", "lines", "floats", "decimals", "sorted", "linecount", "special"] = "tokens"
+    """tokens: equal but for spacing, 7 and 7.0 alike; tokens_exact: letter by letter; lines: equal but for trailing
+    spaces and empty last lines; floats: tokens, decimal numbers within a tolerance; decimals: line by line, numbers by
+    value; sorted: lines or tokens in any order; linecount: lines but for empty ones; special: a program decides."""
     absolute: Tolerance = 1e-6
     """floats: absolute tolerance."""
     relative: Tolerance = 1e-6
     """floats: tolerance relative to the expected value; the laxer of the two holds."""
+    split_on: Literal["lines", "whitespace"] = "lines"
+    """sorted: what may stand in any order."""
     program: str = ""
     """special: the deciding program's text; :mod:`perilune.sandbox.special` says how it is spoken to."""
     language: str = "python"
