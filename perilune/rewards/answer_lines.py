@@ -15,12 +15,14 @@ _WORD = (
 )
 _LABEL = re.compile(rf"{_WORD}(?:是|为|為)?{_SOFT}[:：]{_SOFT}", re.IGNORECASE)
 _HEADING = re.compile(
-    rf"^[ \t]*(?:\#{{1,6}}[ \t]*|\*\*|__)[ \t]*(?:the |your |my |our )?(?:final |correct |short )?{_WORD}{_SOFT}[:：]?{_SOFT}$",
+    r"^[ \t]*(?:\#{1,6}[ \t]*|\*\*|__)[ \t]*(?:the |your |my |our )?(?:final |correct |short )?"
+    rf"{_WORD}{_SOFT}[:：]?{_SOFT}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE = re.compile(
     r"\banswer(?: to [^\n.:]{1,80}?| for [^\n.:]{1,80}?)?,?(?: (?:therefore|thus|then|hence|simply|just|indeed),?)?"
-    r" (?:is|was|will be|would be|should be|must be|equals|comes to|becomes)(?: (?:therefore|thus|then|simply|just|indeed)\b,?)?"
+    r" (?:is|was|will be|would be|should be|must be|equals|comes to|becomes)"
+    r"(?: (?:therefore|thus|then|simply|just|indeed)\b,?)?"
     rf"{_SOFT}[:：]?{_SOFT}"
     r"|答案(?:应该|應該|就)?(?:是|为|為|等于|等於)[ \t]*[:：]?[ \t]*",
     re.IGNORECASE,
@@ -36,7 +38,8 @@ _NUMBER = re.compile(r"(?<![\w.])[-+−]?[$€£¥]?\d[\d,]*(?:\.\d+)?%?(?![\w])
 _PLAIN_WORD = re.compile(r"(?<!\\)\b[^\W\d_]{2,}\b")
 _VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|had|gets?|got|needs?|can|will|makes?|made|equals?|pays?|paid|costs?|earns?|takes?"
-    r"|leaves?|left with|remains?|contains?|gives?|weighs?|receives?|spends?|sells?|sold|owes?|saves?|becomes?|there)\b",
+    r"|leaves?|left with|remains?|contains?|gives?|weighs?|receives?|spends?|sells?|sold|owes?|saves?|becomes?"
+    r"|there)\b",
     re.IGNORECASE,
 )
 _STEP = re.compile(

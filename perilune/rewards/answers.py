@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from perilune.recipe.rewards import PATTERN_FORM, AnswerForm
 from perilune.rewards import answer_lines

@@ -72,7 +72,7 @@ def check_rewards_work(names: Collection[str], config: RewardsConfig) -> None:
 def _math(config: RewardsConfig) -> Reward:
     from perilune.rewards.math import MathReward
 
-    return MathReward(config.answer_form, config.format_weight)
+    return MathReward(config.answer_form, config.format_weight, thinking_counts=config.thinking_counts)
 
 
 def _countdown(config: RewardsConfig) -> Reward:

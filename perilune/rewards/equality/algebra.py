@@ -1,4 +1,4 @@
-"""Formulas: read by latex2sympy2, tried at points with high precision, and decided by math-verify where that says nothing.
+"""Formulas: read by latex2sympy2, tried at points with high precision, decided by math-verify where that says nothing.
 
 Guards around both libraries (versions and behaviours: docs/rewards.md):
 
@@ -167,14 +167,18 @@ def _with_symbols(text: str) -> str:
     return _NAMES.sub(symbol, text)
 
 
-_POINTS = (
-    (sympy.Rational(7, 5), sympy.Rational(13, 11), sympy.Rational(17, 7), sympy.Rational(23, 9), sympy.Rational(11, 13), sympy.Rational(29, 12)),
-    (sympy.Integer(3), sympy.Integer(5), sympy.Integer(2), sympy.Integer(7), sympy.Integer(4), sympy.Integer(9)),
-    (sympy.Rational(-9, 7), sympy.Rational(5, 3), sympy.Rational(-8, 5), sympy.Rational(12, 7), sympy.Rational(-3, 4), sympy.Rational(6, 5)),
-    (sympy.Rational(2, 9), sympy.Rational(-7, 12), sympy.Rational(3, 8), sympy.Rational(-5, 11), sympy.Rational(4, 13), sympy.Rational(-1, 6)),
-    (sympy.Rational(31, 8), sympy.Rational(9, 2), sympy.Rational(41, 6), sympy.Rational(15, 4), sympy.Rational(27, 5), sympy.Rational(19, 3)),
-    (sympy.Integer(6), sympy.Integer(4), sympy.Integer(3), sympy.Integer(2), sympy.Integer(8), sympy.Integer(5)),
-)  # fmt: skip
+_POINTS = tuple(
+    tuple(sympy.Rational(number) for number in numbers.split())
+    for numbers in (
+        "7/5 13/11 17/7 23/9 11/13 29/12",
+        "3 5 2 7 4 9",
+        "-9/7 5/3 -8/5 12/7 -3/4 6/5",
+        "2/9 -7/12 3/8 -5/11 4/13 -1/6",
+        "31/8 9/2 41/6 15/4 27/5 19/3",
+        "6 4 3 2 8 5",
+    )
+)
+"""Where formulas are tried: whole numbers, for what is true of those alone, and others, of either sign."""
 
 
 def _tried(wanted: Any, given: Any) -> bool | None:

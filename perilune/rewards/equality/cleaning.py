@@ -17,28 +17,20 @@ _SIGNS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ",
     "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "≥": r"\ge ", "≦": r"\le ", "≧": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
     "≠": r"\ne ", "≈": r"\approx ", "≅": r"\cong ", "≡": r"\equiv ", "∈": r"\in ", "∪": r"\cup ", "∩": r"\cap ",
-    "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ", "∅": r"\emptyset ", "∠": r"\angle ", "△": r"\triangle ", "°": r"^\circ ",
-    "º": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "″": "''", "∥": r"\parallel ", "⊥": r"\perp ",
+    "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ", "∅": r"\emptyset ", "∠": r"\angle ", "△": r"\triangle ", "º": r"^\circ ",
+    "°": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "″": "''", "∥": r"\parallel ", "⊥": r"\perp ",
     "→": r"\to ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "½": r"\frac{1}{2}",
     "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}",
-    "⅛": r"\frac{1}{8}", "：": ":", "，": ",", "（": "(", "）": ")", "；": ";", "＝": "=", "＋": "+", "％": "%", "、": ",",
+    "⅛": r"\frac{1}{8}", "：": ":", "，": ",", "（": "(", "）": ")", "；": ";", "＝": "=", "＋": "+", "％": "%",
+    "、": ",",
     "\u2009": " ", "\u202f": " ", "\u00a0": " ", "\u2007": " ", "\u3000": " ", "\u200b": "", "\u2061": "", "\ufeff": "",
 }  # fmt: skip
 _SIGNS |= dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", [*(f"^{d}" for d in range(10)), "^-"], strict=True))
 _SIGNS |= dict(zip("₀₁₂₃₄₅₆₇₈₉", (f"_{d}" for d in range(10)), strict=True))
-_SIGNS |= dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        (
-            rf"\{name} "
-            for name in (
-                "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
-                "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-            ).split()
-        ),
-        strict=True,
-    )
-)
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+_SIGNS |= dict(zip("αβγδεζηθικλμνξπρστυφχψω", (rf"\{name} " for name in _GREEK.split()), strict=True))
+_CAPITALS = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+_SIGNS |= dict(zip("ΓΔΘΛΞΠΣΦΨΩ", (rf"\{name} " for name in _CAPITALS.split()), strict=True))
 _TABLE = str.maketrans(_SIGNS)
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]))")
 _POWERS = re.compile(r"(?<=\^)(-?\d)((?:\^-?\d)+)")
@@ -66,7 +58,8 @@ _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\}|\{ \}|,\s
 _GROUP = re.compile(r"\D+")
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\$|`|(?<![\w)])\*\*|\*\*(?![\w(\\])")
 _STYLED = re.compile(
-    r"\\(mathbf|boldsymbol|bm|mathit|mathsf|mathtt|mathnormal|rm|bf|it|textbf|textit|textrm|textsf|emph|mathrm|mbox|hbox|textnormal|operatorname\*?|text)\s*\{([^{}\\]*(?:\\[ ,;!%$][^{}\\]*)*)\}"
+    r"\\(mathbf|boldsymbol|bm|mathit|mathsf|mathtt|mathnormal|rm|bf|it|textbf|textit|textrm|textsf|emph|mathrm|mbox|hbox"
+    r"|textnormal|operatorname\*?|text)\s*\{([^{}\\]*(?:\\[ ,;!%$][^{}\\]*)*)\}"
 )
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(
@@ -199,7 +192,7 @@ def _trimmed(text: str) -> str:
     text = text.strip().strip("\"'" if text[:1] == text[-1:] else "").strip()
     while (
         text
-        and (text[-1] in ".,;。:" and not text.endswith("..") or text.endswith("\\"))
+        and ((text[-1] in ".,;。:" and not text.endswith("..")) or text.endswith("\\"))
         and not text.endswith((" a.m.", " p.m.", "a.m.", "p.m."))
     ):
         text = text[:-1].rstrip()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
-from perilune.rewards.equality import algebra
+from perilune.rewards.equality import algebra, plain
 from perilune.rewards.equality.cleaning import clean
 from perilune.rewards.equality.numerals import exact
 from perilune.rewards.equality.reading import read, read_clean
@@ -151,7 +153,7 @@ def _rounded(wanted: Value, given: Named) -> bool:
         value = value.value
     sides.append(value)
     numbers = [number for side in sides if (number := _real(side)) is not None]
-    near = all(abs(a - b) <= 0.02 * max(abs(a), abs(b)) for a, b in zip(numbers, numbers[1:], strict=False))
+    near = all(abs(a - b) <= 0.02 * max(abs(a), abs(b)) for a, b in pairwise(numbers))
     return near and any(_same(wanted, side) for side in sides if not isinstance(side, Unreadable))
 
 
@@ -192,21 +194,20 @@ def _text(value: Value) -> str:
 def _collections(wanted: Collection, given: Collection) -> bool:
     if len(wanted.items) != len(given.items):
         return False
+    if _all_named(wanted) or _all_named(given):
+        return _with_names(wanted, given)
+    kinds = {wanted.kind, given.kind}
+    if kinds in ({"tuple", "set"}, {"tuple", "closed"}):
+        return False
+    if kinds <= {"list", "set"} or kinds == {"set", "closed"}:
+        return _matched(wanted.items, given.items)
+    return _in_order(wanted.items, given.items)
+
+
+def _with_names(wanted: Collection, given: Collection) -> bool:
     if _all_named(wanted) and _all_named(given):
         return _matched(wanted.items, given.items)
-    if _all_named(given):
-        return _against_names(given, wanted)
-    if _all_named(wanted):
-        return _against_names(wanted, given)
-    orders = {wanted.kind, given.kind}
-    if "tuple" in orders and "set" in orders:
-        return False
-    intervals = {"closed"}
-    if (wanted.kind in intervals) != (given.kind in intervals) and "tuple" in orders:
-        return False
-    if orders <= {"list", "set"} or (orders <= {"list", "set", "closed"} and "set" in orders):
-        return _matched(wanted.items, given.items)
-    return all(_same(a, b) for a, b in zip(wanted.items, given.items, strict=True))
+    return _against_names(given, wanted) if _all_named(given) else _against_names(wanted, given)
 
 
 def _all_named(collection: Collection) -> bool:
@@ -219,7 +220,7 @@ def _against_names(named: Collection, plain: Collection) -> bool:
     stems = {re.sub(r"_\{?\w+\}?|['\s]", "", pair.name) for pair in pairs}
     if len(stems) == 1:
         values = [pair.value for pair in pairs]
-        return plain.kind in ("list", "set") and _matched(values, plain.items) or _in_order(values, plain.items)
+        return (plain.kind in ("list", "set") and _matched(values, plain.items)) or _in_order(values, plain.items)
     ordered = sorted(pairs, key=lambda pair: pair.name)
     if plain.kind == "set":
         return False
@@ -247,7 +248,7 @@ def _matched(wanted: Sequence[Value], given: Sequence[Value]) -> bool:
 def _ranges(wanted: Ranges, given: Ranges) -> bool:
     if wanted.name and given.name and not _same_text(wanted.name, given.name):
         return False
-    return _same_pieces(_merged(wanted.pieces), _merged(given.pieces))
+    return _same_pieces(wanted.pieces, given.pieces)
 
 
 def _same_pieces(wanted: Sequence[Piece], given: Sequence[Piece]) -> bool:
@@ -258,11 +259,6 @@ def _same_pieces(wanted: Sequence[Piece], given: Sequence[Piece]) -> bool:
             return False
         del left[place]
     return not left
-
-
-def _merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-    """Two rays that meet in an open point stay two; anything else is as it was told."""
-    return tuple(pieces)
 
 
 def _same_piece(a: Piece, b: Piece) -> bool:
@@ -342,71 +338,6 @@ def _plain_and_quantity(wanted: Number | Formula, given: Quantity) -> bool:
     return _quantity_and_plain(given, wanted)
 
 
-def _clocks(wanted: Clock, given: Clock) -> bool:
-    if wanted.half and given.half:
-        return (wanted.hour % 12, wanted.minute, wanted.half) == (given.hour % 12, given.minute, given.half)
-    if wanted.half or given.half:
-        told, plain = (wanted, given) if wanted.half else (given, wanted)
-        day = told.hour % 12 + (12 if told.half == "pm" else 0)
-        return plain.minute == told.minute and plain.hour in (told.hour, day)
-    return (wanted.hour, wanted.minute) == (given.hour, given.minute)
-
-
-def _ratios(wanted: Ratio, given: Ratio) -> bool:
-    if len(wanted.parts) != len(given.parts) or not all(wanted.parts) or not all(given.parts):
-        return wanted.parts == given.parts
-    return all(a * given.parts[0] == b * wanted.parts[0] for a, b in zip(wanted.parts, given.parts, strict=True))
-
-
-def _ratio_and_clock(wanted: Ratio, given: Clock) -> bool:
-    return not given.half and _ratios(wanted, Ratio((Fraction(given.hour), Fraction(given.minute)), given.text))
-
-
-def _ratio_and_number(wanted: Ratio, given: Number) -> bool:
-    return len(wanted.parts) == 2 and wanted.parts[1] != 0 and wanted.parts[0] / wanted.parts[1] == given.value
-
-
-def _number_and_ratio(wanted: Number, given: Ratio) -> bool:
-    return _ratio_and_number(given, wanted)
-
-
-def _clock_and_number(wanted: Clock, given: Number) -> bool:
-    """A ratio that looks like a time, told as the fraction of the same two numbers."""
-    return not wanted.half and re.sub(r"[^\d]+", ":", given.text).strip(":") == f"{wanted.hour}:{wanted.minute:02d}"
-
-
-def _number_and_clock(wanted: Number, given: Clock) -> bool:
-    return not given.half and given.minute != 0 and Fraction(given.hour, given.minute) == wanted.value
-
-
-def _words(wanted: Words, given: Words) -> bool:
-    a, b = (re.sub(r"[\s.,'’\"/-]+", " ", words.text).strip() for words in (wanted, given))
-    if wanted.exact or given.exact:
-        return a == b
-    a, b = (re.sub(r"^(?:the|an?) ", "", words.casefold()) for words in (a, b))
-    return a == b
-
-
-def _word_and_formula(wanted: Words | Formula, given: Words | Formula) -> bool:
-    """A letter in \\text{…}, and the same letter as a variable."""
-    return re.sub(r"\\text\{([^{}]*)\}|\s", r"\1", wanted.text).strip("() ") == re.sub(
-        r"\\text\{([^{}]*)\}|\s", r"\1", given.text
-    ).strip("() ")
-
-
-def _digit_runs(wanted: Digits, given: Digits) -> bool:
-    return wanted.based == given.based
-
-
-def _digits_and_number(wanted: Digits, given: Number) -> bool:
-    """The digits alone, where the question names the base."""
-    return given.text.isdigit() and given.text.lstrip("0") == wanted.based.digits and (wanted.based.digits != "0")
-
-
-def _number_and_digits(wanted: Number, given: Digits) -> bool:
-    return given.based.base == 10 and wanted.value.denominator == 1 and str(wanted.value) == given.based.digits
-
-
 def _congruences(wanted: Congruence, given: Congruence) -> bool:
     if not _same_text(wanted.modulus, given.modulus):
         return False
@@ -431,7 +362,8 @@ def _number_and_congruence(wanted: Number, given: Congruence) -> bool:
 
 
 _PLAIN = (Number, Formula)
-_RULES: tuple[tuple[tuple[type | tuple[type, ...], type | tuple[type, ...]], str, object], ...] = (
+_Kinds = type | tuple[type, ...]
+_RULES: tuple[tuple[tuple[_Kinds, _Kinds], str, Callable[[Any, Any], bool]], ...] = (
     ((Number, Number), "exact numbers", _numbers),
     (((Number, Formula), (Number, Formula)), "formulas, by algebra", _number_and_formula),
     ((Quantity, Quantity), "values with units", _quantities),
@@ -443,18 +375,18 @@ _RULES: tuple[tuple[tuple[type | tuple[type, ...], type | tuple[type, ...]], str
     ((Collection, Ranges), "an interval", _pair_and_range),
     ((Chain, Chain), "an order", _chains),
     (((Chain, Ranges), (Chain, Ranges)), "inequalities, by algebra", _chain_and_range),
-    ((Words, Words), "words", _words),
-    (((Words, Formula), (Words, Formula)), "a word", _word_and_formula),
-    ((Clock, Clock), "times", _clocks),
-    ((Ratio, Ratio), "ratios", _ratios),
-    ((Ratio, Clock), "ratios", _ratio_and_clock),
-    ((Ratio, Number), "a ratio as a number", _ratio_and_number),
-    ((Number, Ratio), "a ratio as a number", _number_and_ratio),
-    ((Clock, Number), "a ratio as a number", _clock_and_number),
-    ((Number, Clock), "a ratio as a number", _number_and_clock),
-    ((Digits, Digits), "digits and base", _digit_runs),
-    ((Digits, Number), "digits without their base", _digits_and_number),
-    ((Number, Digits), "digits of base ten", _number_and_digits),
+    ((Words, Words), "words", plain.words),
+    (((Words, Formula), (Words, Formula)), "a word", plain.word_and_formula),
+    ((Clock, Clock), "times", plain.clocks),
+    ((Ratio, Ratio), "ratios", plain.ratios),
+    ((Ratio, Clock), "ratios", plain.ratio_and_clock),
+    ((Ratio, Number), "a ratio as a number", plain.ratio_and_number),
+    ((Number, Ratio), "a ratio as a number", plain.number_and_ratio),
+    ((Clock, Number), "a ratio as a number", plain.clock_and_number),
+    ((Number, Clock), "a ratio as a number", plain.number_and_clock),
+    ((Digits, Digits), "digits and base", plain.digit_runs),
+    ((Digits, Number), "digits without their base", plain.digits_and_number),
+    ((Number, Digits), "digits of base ten", plain.number_and_digits),
     ((Congruence, Congruence), "congruences", _congruences),
     ((Congruence, Number), "a residue", _congruence_and_number),
     ((Number, Congruence), "a residue", _number_and_congruence),

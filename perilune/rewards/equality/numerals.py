@@ -26,7 +26,8 @@ _PARTS = re.compile(
 _DIGITS = re.compile(r"(\d*)\.(\d*?)(?:\\[a-z]+(?:\{\\[a-z]+\})?\s*\{(\d+)\}|\\dot\s*(\d)|\((\d+)\))")
 _SCIENTIFIC = re.compile(r"(.*?)[eE]([-+]?\d+)")
 _BASED = re.compile(
-    r"\(?\s*([0-9A-Za-z]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\text\{)?\s*(\d{1,2}|[a-z]+)\s*\}?\s*\}?|([0-9A-Fa-f]+),?\s*\(?(?:\\text\{)?\(?\s*(?:in )?base[ -](\d{1,2}|[a-z]+)\)?\}?\)?"
+    r"\(?\s*([0-9A-Za-z]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\text\{)?\s*(\d{1,2}|[a-z]+)\s*\}?\s*\}?"
+    r"|([0-9A-Fa-f]+),?\s*\(?(?:\\text\{)?\(?\s*(?:in )?base[ -](\d{1,2}|[a-z]+)\)?\}?\)?"
 )
 _BASES = {
     "two": 2,
@@ -85,7 +86,7 @@ def based(text: str) -> Based | None:
         return None
     digits, name = (match[1], match[2]) if match[1] else (match[3], match[4])
     base = int(name) if name.isdigit() else _BASES.get(name, 0)
-    if not 2 <= base <= 36 or not any(map(str.isdigit, digits)) and base <= 10:
+    if not 2 <= base <= 36 or (base <= 10 and not any(map(str.isdigit, digits))):
         return None
     if any(int(digit, 36) >= base for digit in digits) and not digits.isdigit():
         return None

@@ -26,37 +26,40 @@ _BETWEEN = re.compile(r"\s*(?:,?\s*(?:\\text\{\s*)?\band\b(?:\s*\})?|,)?\s*")
 
 def read_quantity(text: str) -> Quantity | None:
     """A value with a unit or words after it, or several that add up; None if the text is none."""
-    if not text or not any(map(str.isdigit, text)) and "\\" not in text:
+    if not any(map(str.isdigit, text)) and "\\" not in text:
         return None
-    if money := _MONEY.fullmatch(text):
-        return _money(text, money[1], money[2].strip(), money[3])
+    return _money(text) or _number_first(text) or _unit_last(text)
+
+
+def _number_first(text: str) -> Quantity | None:
     head = _HEAD.match(text)
-    if head is not None and head.end() < len(text):
-        number = exact(head.group())
-        rest = text[head.end() :]
-        if number is not None:
-            unit = read_unit(rest, spaced=rest[:1] in (" ", "-"))
-            if unit is not None:
-                return Quantity(Number(number, head.group()), unit, text)
-            return _compound(text)
-    tail = _TAIL.fullmatch(text)
-    if tail is None:
+    number = exact(head.group()) if head is not None and head.end() < len(text) else None
+    if head is None or number is None:
         return None
-    unit = read_unit(tail["unit"])
+    rest = text[head.end() :]
+    unit = read_unit(rest, spaced=rest[:1] in (" ", "-"))
+    return _compound(text) if unit is None else Quantity(Number(number, head.group()), unit, text)
+
+
+def _unit_last(text: str) -> Quantity | None:
+    """A formula with a unit: 5\\sqrt{2} cm."""
+    tail = _TAIL.fullmatch(text)
+    unit = read_unit(tail["unit"]) if tail is not None else None
+    if tail is None or unit is None or not (unit.dimensions or unit.words):
+        return None
     value = tail["value"].strip()
-    if (
-        unit is None
-        or not (unit.dimensions or unit.words)
-        or re.search(r"[=<>]|\\text", value)
-        or not algebra.balanced(value)
-    ):
+    if re.search(r"[=<>,]|\\text|\\in(?![a-z])", value) or not algebra.balanced(value):
         return None
     if (number := exact(value)) is not None:
         return Quantity(Number(number, value), unit, text)
     return Quantity(Formula(value), unit, text) if algebra.readable(value) else None
 
 
-def _money(text: str, sign: str, mark: str, rest: str) -> Quantity | None:
+def _money(text: str) -> Quantity | None:
+    money = _MONEY.fullmatch(text)
+    if money is None:
+        return None
+    sign, mark, rest = money[1], money[2].strip(), money[3]
     unit = read_unit(mark)
     head = _HEAD.match(rest)
     if unit is None or head is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from perilune.rewards.equality import algebra
-from perilune.rewards.equality.cleaning import CURRENCY, clean
+from perilune.rewards.equality.cleaning import clean
 from perilune.rewards.equality.numerals import TooLarge, based, exact
 from perilune.rewards.equality.quantities import read_quantity
 from perilune.rewards.equality.relations import read_relation
 from perilune.rewards.equality.splitting import enclosed, split_list
-from perilune.rewards.equality.wording import CHANGES
 from perilune.rewards.equality.values import (
     Clock,
     Collection,
@@ -28,9 +28,11 @@ from perilune.rewards.equality.values import (
     Value,
     Words,
 )
+from perilune.rewards.equality.wording import CHANGES
 
 _EMPTY_SET = re.compile(
-    r"\\emptyset|\\\{\s*\\\}|(?:the )?(?:empty|null) set|no (?:real )?(?:solutions?|roots?)|no real (?:solutions?|roots?)(?: exists?)?|none|there (?:is|are) no (?:real )?solutions?",
+    r"\\emptyset|\\\{\s*\\\}|(?:the )?(?:empty|null) set|no (?:real |integer )?(?:solutions?|roots?)(?: exists?)?|none"
+    r"|there (?:is|are) no (?:real )?solutions?",
     re.IGNORECASE,
 )
 _UNDEFINED = re.compile(r"(?:does not|doesn't) exist|d\.?n\.?e\.?|undefined|not defined", re.IGNORECASE)
@@ -74,6 +76,7 @@ _FUNCTIONS = {
 }
 # math-verify reads "17 1" as 17 + 1.
 _IN_A_ROW = re.compile(r"\d\s+\{?\d|\d\{\d")
+_SHOUTED = re.compile(r"YES|NO|TRUE|FALSE|NONE")
 _VOWELS = re.compile(r"[eiou]")
 _GREEK = re.compile(r"[Ͱ-Ͽ]")
 
@@ -166,27 +169,31 @@ def _listed(text: str) -> Value | None:
     if len(parts) < 2:
         plus_minus = _both_signs(text)
         return Collection("list", plus_minus, text) if plus_minus else None
-    if exact(text) is not None and joined == ",":
-        return None
-    if read_quantity(text) is not None:
-        return None  # 3 years and 2 months
-    relations = [read_relation(part) for part in parts]
-    if joined == "or" and any(isinstance(found, Ranges) for found in relations):
-        pieces = _union(relations)
-        if pieces is not None:
-            return Ranges(pieces, _name_of(relations), text)
-    if joined != "or" and all(isinstance(found, Ranges) for found in relations):
-        met = _met([found for found in relations if isinstance(found, Ranges)])
-        if met is not None:
-            return Ranges((met,), _name_of(relations), text)
+    if (joined == "," and exact(text) is not None) or read_quantity(text) is not None:
+        return None  # 1,234, or 3 years and 2 months
+    bounds = _bounded(text, parts, joined)
+    if bounds is not None:
+        return bounds
     items = tuple(item for part in parts for item in _items_of(read_clean(part)))
     bad = next((item for item in items if isinstance(item, Unreadable)), None)
     if bad is not None:
-        whole = _words(text)
-        return whole or Unreadable(text, f"{bad.text!r} in it: {bad.why}")
-    if all(isinstance(item, Words) for item in items) and joined == "," and len(items) == 2 and (whole := _words(text)):
-        return whole if " " in parts[0].strip() else Collection("list", items, text)
+        return _words(text) or Unreadable(text, f"{bad.text!r} in it: {bad.why}")
+    if len(items) == 2 and joined == "," and all(isinstance(item, Words) for item in items) and " " in parts[0].strip():
+        return _words(text) or Collection("list", items, text)
     return Collection("list", _shared_names(items), text)
+
+
+def _bounded(text: str, parts: list[str], joined: str) -> Ranges | None:
+    """x < 1 or x > 3; x > 1 and x < 3."""
+    found = [read_relation(part) for part in parts]
+    bounds = [one for one in found if isinstance(one, Ranges)]
+    if len(bounds) < len(parts) or len({one.name for one in bounds}) > 1:
+        return None
+    name = bounds[0].name
+    if joined == "or":
+        return Ranges(tuple(piece for one in bounds for piece in one.pieces), name, text)
+    met = _met(bounds)
+    return None if met is None else Ranges((met,), name, text)
 
 
 def _items_of(value: Value) -> tuple[Value, ...]:
@@ -209,23 +216,9 @@ def _both_signs(text: str) -> tuple[Value, ...]:
     return tuple(read_clean(" ".join(f"{left}{sign}{right}".split()).removeprefix("+").strip()) for sign in "+-")
 
 
-def _name_of(found: list[Ranges | Value | None]) -> str:
-    names = {one.name for one in found if isinstance(one, Ranges)}
-    return names.pop() if len(names) == 1 else ""
-
-
-def _union(found: list[Ranges | Value | None]) -> tuple[Piece, ...] | None:
-    if (
-        not all(isinstance(one, Ranges) for one in found)
-        or len({one.name for one in found if isinstance(one, Ranges)}) > 1
-    ):
-        return None
-    return tuple(piece for one in found if isinstance(one, Ranges) for piece in one.pieces)
-
-
 def _met(found: list[Ranges]) -> Piece | None:
     """x > 1 and x < 3: one interval."""
-    if len(found) != 2 or len({one.name for one in found}) > 1 or any(len(one.pieces) != 1 for one in found):
+    if len(found) != 2 or any(len(one.pieces) != 1 for one in found):
         return None
     a, b = found[0].pieces[0], found[1].pieces[0]
     if a.low is None:
@@ -237,35 +230,39 @@ def _met(found: list[Ranges]) -> Piece | None:
 
 def _bracketed(text: str) -> Value | None:
     """Tuples, sets, intervals and their unions."""
-    if "\\cup" in text or (re.search(r"\\setminus|\\mathbb\s*\{?R", text)):
+    if "\\cup" in text or re.search(r"\\setminus|\\mathbb\s*\{?R", text):
         return _united(text)
     kind = enclosed(text)
     if kind is None:
         return None
     opening, closing, inside = kind
-    parts, joined = split_list(inside, grouping=False)
     if opening == "{":
-        if re.search(r"(?<!\|)(?:\||:)(?!\|)", inside) and not _RATIO.fullmatch(inside):
-            condition = re.split(r"\||:", inside, maxsplit=1)[1]
-            return read_relation(condition.strip()) or (
-                Formula(text) if algebra.readable(text) else Unreadable(text, "a set told by a condition")
-            )
-        return Collection("set", tuple(read_clean(part) for part in parts), text)
+        return _set(text, inside)
+    parts, joined = split_list(inside, grouping=False)
     if len(parts) < 2 or joined in ("or", "and"):
         return None
-    if ((opening, closing) != ("(", ")") and len(parts) == 2) or "\\infty" in inside:
-        low, high = (None if "\\infty" in part else part for part in parts[:2])
-        if len(parts) != 2:
-            return None
-        if opening == "[" and closing == "]":
-            items = tuple(read_clean(part) for part in parts)
-            return (
-                Collection("closed", items, text)
-                if low is not None and high is not None
-                else Ranges((Piece(low, False, high, False),), "", text)
-            )
-        return Ranges((Piece(low, opening in "(]" or low is None, high, closing in ")[" or high is None),), "", text)
+    if len(parts) == 2 and ((opening, closing) != ("(", ")") or "\\infty" in inside):
+        return _interval(text, opening, closing, parts)
     return Collection("tuple", tuple(read_clean(part) for part in parts), text)
+
+
+def _set(text: str, inside: str) -> Value:
+    if re.search(r"(?<!\|)(?:\||:)(?!\|)", inside) and not _RATIO.fullmatch(inside):
+        condition = re.split(r"\||:", inside, maxsplit=1)[1]
+        told = read_relation(condition.strip())
+        if told is not None:
+            return told
+        return Formula(text) if algebra.readable(text) else Unreadable(text, "a set told by a condition")
+    return Collection("set", tuple(read_clean(part) for part in split_list(inside, grouping=False)[0]), text)
+
+
+def _interval(text: str, opening: str, closing: str, parts: list[str]) -> Value:
+    """[a, b] may be a list of two as well; ]a, b[ is open."""
+    low, high = (None if "\\infty" in part else part for part in parts)
+    if (opening, closing) == ("[", "]") and low is not None and high is not None:
+        return Collection("closed", tuple(read_clean(part) for part in parts), text)
+    piece = Piece(low, opening in "(]" or low is None, high, closing in ")[" or high is None)
+    return Ranges((piece,), "", text)
 
 
 def _united(text: str) -> Value | None:
@@ -275,9 +272,7 @@ def _united(text: str) -> Value | None:
     ):
         points = split_list(match[1], grouping=False)[0]
         edges: list[str | None] = [None, *points, None]
-        return Ranges(
-            tuple(Piece(low, True, high, True) for low, high in zip(edges, edges[1:], strict=False)), "", text
-        )
+        return Ranges(tuple(Piece(low, True, high, True) for low, high in pairwise(edges)), "", text)
     if re.fullmatch(r"\\mathbb\s*\{?\s*R\s*\}?", body):
         return Ranges((Piece(None, True, None, True),), "", text)
     pieces: list[Piece] = []
@@ -299,10 +294,9 @@ def _relation(text: str) -> Value | None:
     found = read_relation(text)
     if found is not None:
         return found
-    if match := re.fullmatch(r"(.*?)\s*(=|\\approx|\\doteq|:=)\s*(.*)", text):
-        if algebra.balanced(match[1]) and algebra.balanced(match[3]) and match[1] and match[3]:
-            value = read_clean(match[3])
-            return Named(match[1].strip(), value, text, rounded=match[2] == "\\approx")
+    match = re.fullmatch(r"(.+?)\s*(=|\\approx|\\doteq|:=)\s*(.+)", text)
+    if match and algebra.balanced(match[1]) and algebra.balanced(match[3]):
+        return Named(match[1].strip(), read_clean(match[3]), text, rounded=match[2] == "\\approx")
     if match := re.fullmatch(r"([A-Za-z](?:_\{?\w+\}?)?)\s*\\in\s*(.*)", text):
         return read_clean(match[2])
     return None
@@ -319,29 +313,23 @@ def _prose(text: str) -> bool:
 
 
 def _words(text: str) -> Value | None:
-    bare = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text).strip()
-    bare = " ".join(bare.split()).strip("\"'").strip()
-    enclosed_letter = re.fullmatch(r"\(\s*([A-Z])\s*\)", bare)
-    if enclosed_letter:
-        return Words(enclosed_letter[1], exact=True)
+    bare = " ".join(re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text).split()).strip("\"'").strip()
+    if letter := re.fullmatch(r"\(\s*([A-Z])\s*\)", bare):
+        return Words(letter[1], exact=True)
     in_text = "\\text" in text and "\\" not in bare
-    if not in_text and _NAME.fullmatch(bare) and (len(bare) > 1):
-        return Words(re.sub(r"[\s{}]", "", bare), exact=not re.fullmatch(r"YES|NO|TRUE|FALSE|NONE", bare))
-    if not _WORD_RUN.fullmatch(bare) or CURRENCY in bare or _GREEK.search(bare) and len(bare) < 3:
+    if not in_text and len(bare) > 1 and _NAME.fullmatch(bare):
+        return Words(re.sub(r"[\s{}]", "", bare), exact=not _SHOUTED.fullmatch(bare))
+    if not _WORD_RUN.fullmatch(bare) or len(bare.split()) > 8:
         return None
     letters = re.sub(r"[^A-Za-z]", "", bare)
-    if len(bare.split()) > 8:
-        return None
     if in_text:
-        return Words(
-            bare,
-            exact=bare.isupper()
-            and 1 < len(letters) <= 5
-            and not re.fullmatch(r"YES|NO|TRUE|FALSE|NONE", bare)
-            or len(letters) == 1,
-        )
-    if len(letters) < 2 and bare.isascii():
-        return None
-    if bare.islower() and len(letters) < 4 and not _VOWELS.search(letters) and letters and " " not in bare:
-        return None  # xy, abc: a product
-    return Words(bare, exact=False)
+        name = bare.isupper() and 1 < len(letters) <= 5 and not _SHOUTED.fullmatch(bare)
+        return Words(bare, exact=name or len(letters) == 1)
+    return None if _product(bare, letters) else Words(bare, exact=False)
+
+
+def _product(bare: str, letters: str) -> bool:
+    """Whether letters are variables: x, xy, abc; and no word of few letters: no, odd."""
+    if len(letters) < 2:
+        return bare.isascii() or (_GREEK.search(bare) is not None and len(bare) < 3)
+    return bare.islower() and len(letters) < 4 and not _VOWELS.search(letters) and " " not in bare

@@ -9,10 +9,10 @@ from perilune.rewards.equality.values import Chain, Piece, Ranges
 _SIGN = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|\\ne(?![A-Za-z])|<|>|(?<![\\<>!:])=(?!=)")
 _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 _NAME = re.compile(
-    r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|theta|lambda|mu|phi|omega|epsilon|delta|sigma|rho|tau))(?:_\{?\w+\}?)?'*(?:\([A-Za-z]\))?|\|[A-Za-z]\||\\angle ?[A-Z]+"
+    r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|theta|lambda|mu|phi|omega|epsilon|delta|sigma|rho|tau))(?:_\{?\w+\}?)?'*"
+    r"(?:\([A-Za-z]\))?|\|[A-Za-z]\||\\angle ?[A-Z]+"
 )
 _INFINITE = re.compile(r"[-+]?\s*\\infty")
-_IN = re.compile(r"(?:[A-Za-z])\s*\\in\s*")
 
 
 def read_relation(text: str) -> Ranges | Chain | None:

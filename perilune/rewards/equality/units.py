@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from perilune.rewards.equality.cleaning import CURRENCY
 from perilune.rewards.equality.wording import is_plain_phrase
 
 Dimensions = tuple[tuple[str, int], ...]
@@ -28,52 +27,56 @@ class Unit:
     """What of it is no unit, each word without its plural."""
 
 
-_KM = Fraction(1000)
-_INCH = Fraction(254, 10000)
-_POUND = Fraction(45359237, 100000000)
-# kind: {symbols and words (singular): size}. Symbols keep their case, words are in lower case.
-_TABLE: dict[str, dict[str, Fraction | int]] = {
-    "length": {"m": 1, "meter": 1, "metre": 1, "km": _KM, "kilometer": _KM, "kilometre": _KM, "cm": Fraction(1, 100),
-               "centimeter": Fraction(1, 100), "centimetre": Fraction(1, 100), "mm": Fraction(1, 1000), "millimeter": Fraction(1, 1000),
-               "millimetre": Fraction(1, 1000), "dm": Fraction(1, 10), "decimeter": Fraction(1, 10), "nm": Fraction(1, 10**9),
-               "nanometer": Fraction(1, 10**9), "μm": Fraction(1, 10**6), "micrometer": Fraction(1, 10**6), "micron": Fraction(1, 10**6),
-               "in": _INCH, "inch": _INCH, "ft": 12 * _INCH, "foot": 12 * _INCH, "yd": 36 * _INCH, "yard": 36 * _INCH,
-               "mi": 63360 * _INCH, "mile": 63360 * _INCH},
-    "mass": {"kg": 1, "kilogram": 1, "kilo": 1, "g": Fraction(1, 1000), "gram": Fraction(1, 1000), "gm": Fraction(1, 1000),
-             "mg": Fraction(1, 10**6), "milligram": Fraction(1, 10**6), "μg": Fraction(1, 10**9), "microgram": Fraction(1, 10**9),
-             "tonne": 1000, "lb": _POUND, "pound": _POUND, "oz": _POUND / 16, "ounce": _POUND / 16, "ton": 1000},
-    "time": {"s": 1, "sec": 1, "second": 1, "ms": Fraction(1, 1000), "millisecond": Fraction(1, 1000), "min": 60, "minute": 60,
-             "h": 3600, "hr": 3600, "hour": 3600, "day": 86400, "week": 604800, "wk": 604800},
-    "months": {"month": 1, "mo": 1, "year": 12, "yr": 12, "decade": 120, "century": 1200},
-    "money in dollars": {CURRENCY: 1, "usd": 1, "dollar": 1, "buck": 1, "cent": Fraction(1, 100), "¢": Fraction(1, 100)},
-    "money in euros": {"€": 1, "eur": 1, "euro": 1},
-    "money in pounds": {"£": 1, "gbp": 1, "pence": Fraction(1, 100)},
-    "money in yen": {"¥": 1, "yen": 1, "jpy": 1, "yuan": 1, "rmb": 1, "cny": 1},
-    "money in rupees": {"₹": 1, "rupee": 1, "rs": 1, "rs.": 1, "inr": 1},
-    "angle": {"deg": 1, "degree": 1, "^\\circ": 1, "arcminute": Fraction(1, 60)},
-    "angle in radians": {"rad": 1, "radian": 1},
-    "temperature in C": {"celsius": 1, "°c": 1}, "temperature in F": {"fahrenheit": 1, "°f": 1}, "temperature in K": {"K": 1, "kelvin": 1},
-    "percent": {"%": 1, "percent": 1, "pct": 1},
-    "current": {"A": 1, "amp": 1, "ampere": 1, "mA": Fraction(1, 1000)},
-    "voltage": {"V": 1, "volt": 1, "kV": 1000, "mV": Fraction(1, 1000)}, "resistance": {"Ω": 1, "\\Omega": 1, "ohm": 1},
-    "power": {"W": 1, "watt": 1, "kW": 1000, "kilowatt": 1000, "mW": Fraction(1, 1000), "MW": 10**6},
-    "energy": {"J": 1, "joule": 1, "kJ": 1000, "eV": Fraction(1602176634, 10**28), "cal": Fraction(4184, 1000), "kcal": 4184, "kWh": 3600000},
-    "force": {"N": 1, "newton": 1, "kN": 1000}, "pressure": {"Pa": 1, "pascal": 1, "kPa": 1000, "atm": 101325},
-    "frequency": {"Hz": 1, "hertz": 1, "kHz": 1000, "MHz": 10**6, "GHz": 10**9},
-    "amount": {"mol": 1, "mole": 1}, "data": {"byte": 8, "bit": 1, "KB": 8000, "MB": 8 * 10**6, "GB": 8 * 10**9},
-}  # fmt: skip
-_LITRE = Fraction(1, 1000)
-_COMPOUND: dict[str, tuple[Fraction, Dimensions]] = {
-    "l": (_LITRE, (("length", 3),)), "L": (_LITRE, (("length", 3),)), "liter": (_LITRE, (("length", 3),)), "litre": (_LITRE, (("length", 3),)),
-    "ml": (_LITRE / 1000, (("length", 3),)), "mL": (_LITRE / 1000, (("length", 3),)), "milliliter": (_LITRE / 1000, (("length", 3),)),
-    "millilitre": (_LITRE / 1000, (("length", 3),)), "cc": (_LITRE / 1000, (("length", 3),)), "gallon": (231 * _INCH**3, (("length", 3),)),
-    "gal": (231 * _INCH**3, (("length", 3),)), "quart": (231 * _INCH**3 / 4, (("length", 3),)), "pint": (231 * _INCH**3 / 8, (("length", 3),)),
-    "hectare": (Fraction(10000), (("length", 2),)), "ha": (Fraction(10000), (("length", 2),)), "acre": (Fraction(43560) * (12 * _INCH) ** 2, (("length", 2),)),
-    "mph": (63360 * _INCH / 3600, (("length", 1), ("time", -1))), "kph": (_KM / 3600, (("length", 1), ("time", -1))), "kmh": (_KM / 3600, (("length", 1), ("time", -1))),
-}  # fmt: skip
-UNITS: dict[str, tuple[Fraction, Dimensions]] = _COMPOUND | {
-    name: (Fraction(size), ((kind, 1),)) for kind, sizes in _TABLE.items() for name, size in sizes.items()
-}
+# A line for each kind: names = size, in the kind's base unit. Symbols keep their case, words are singular.
+_TABLE = """
+length: m meter metre = 1; km kilometer kilometre = 1000; cm centimeter centimetre = 1/100
+length: mm millimeter millimetre = 1/1000; μm micrometer micron = 1/1000000; nm nanometer = 1/1000000000
+length: dm decimeter decimetre = 1/10; in inch = 0.0254; ft foot = 0.3048; yd yard = 0.9144; mi mile = 1609.344
+mass: kg kilogram kilo = 1; g gm gram = 1/1000; mg milligram = 1/1000000; μg microgram = 1/1000000000; ton tonne = 1000
+mass: lb pound = 0.45359237; oz ounce = 0.028349523125
+time: s sec second = 1; ms millisecond = 1/1000; min minute = 60; h hr hour = 3600; day = 86400; wk week = 604800
+months: mo month = 1; yr year = 12; decade = 120; century = 1200
+money in dollars: ＄ usd dollar buck = 1; ¢ cent = 1/100
+money in euros: € eur euro = 1
+money in pounds: £ gbp = 1; pence = 1/100
+money in yen: ¥ yen jpy yuan rmb cny = 1
+money in rupees: ₹ rupee rs rs. inr = 1
+angle: deg degree ^\\circ = 1; arcminute = 1/60
+angle in radians: rad radian = 1
+temperature in C: celsius °c = 1
+temperature in F: fahrenheit °f = 1
+temperature in K: K kelvin = 1
+percent: % percent pct = 1
+current: A amp ampere = 1; mA = 1/1000
+voltage: V volt = 1; kV = 1000; mV = 1/1000
+resistance: Ω \\Omega ohm = 1
+power: W watt = 1; kW kilowatt = 1000; mW = 1/1000; MW = 1000000
+energy: J joule = 1; kJ = 1000; eV = 1.602176634e-19; cal = 4.184; kcal = 4184; kWh = 3600000
+force: N newton = 1; kN = 1000
+pressure: Pa pascal = 1; kPa = 1000; atm = 101325
+frequency: Hz hertz = 1; kHz = 1000; MHz = 1000000; GHz = 1000000000
+amount: mol mole = 1
+data: bit = 1; byte = 8; KB = 8000; MB = 8000000; GB = 8000000000
+length^3: l L liter litre = 1/1000; ml mL milliliter millilitre cc = 1/1000000; gal gallon = 0.003785411784
+length^3: quart = 0.000946352946; pint = 0.000473176473
+length^2: ha hectare = 10000; acre = 4046.8564224
+length^1 time^-1: mph = 0.44704; kph kmh = 5/18
+"""
+
+
+def _read_table(table: str) -> dict[str, tuple[Fraction, Dimensions]]:
+    found: dict[str, tuple[Fraction, Dimensions]] = {}
+    for line in table.strip().splitlines():
+        kinds, _, entries = line.partition(":")
+        powers = re.findall(r"([a-z]+)\^(-?\d)", kinds) or [(kinds, "1")]
+        dimensions = tuple(sorted((kind, int(power)) for kind, power in powers))
+        for entry in entries.split(";"):
+            names, _, size = entry.partition(" = ")
+            found |= {name: (Fraction(size.strip()), dimensions) for name in names.split()}
+    return found
+
+
+UNITS = _read_table(_TABLE)
 """Every unit: its size and what it measures."""
 _IRREGULAR = {
     "feet": "foot",
@@ -84,46 +87,24 @@ _IRREGULAR = {
     "people": "person",
     "men": "man",
     "women": "woman",
-    "lbs": "lb",
-    "hrs": "hr",
-    "mins": "min",
-    "secs": "sec",
-    "yrs": "yr",
-    "kilos": "kilo",
-    "bucks": "buck",
     "mice": "mouse",
-    "days": "day",
 }
-_NEUTRAL = {
-    "unit",
-    "of",
-    "a",
-    "an",
-    "the",
-    "in",
-    "total",
-    "each",
-    "whole",
-    "altogether",
-    "left",
-    "remaining",
-    "per",
-    "for",
-    "at",
-    "long",
-    "tall",
-    "wide",
-    "high",
-    "old",
-    "every",
-}
-_AMBIGUOUS = {"m", "g", "s", "h", "l", "L", "A", "V", "W", "J", "N", "K", "C", "F", "in", "mi", "min", "mo"}
+_NEUTRAL_WORDS = "unit of a an the in total each whole altogether left remaining per for at long tall wide high old"
+_NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
+_AMBIGUOUS = {"m", "g", "s", "h", "l", "L", "A", "V", "W", "J", "N", "K", "C", "F", "in", "mi", "mo"}
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>\\text\{([^{}]*)\})|(?P<degree>\{?\^\s*\{?\\circ\s*\}?\}?\s*(?P<scale>(?:\\text\{)?\s*[CF]\b\}?)?)"
-    r"|(?P<power>\^\s*\{?\s*(-?\d)\s*\}?)|(?P<slash>/|\bper\b|\ba(?=\s+(?:day|week|month|year|hour|piece|dozen)\b))|(?P<times>\\cdot|\\times|\*|[-⋅])"
-    r"|(?P<word>rs\.|[A-Za-zμΩ¢%€£¥₹＄']+)(?P<digit>[23](?![\d.]))?|(?P<omega>\\Omega)|(?P<stop>\.))",
-    re.IGNORECASE,
+    r"""\s*(?:
+        (?P<degree>\{?\^\s*\{?\\circ\s*\}?\}?\s*(?P<scale>(?:\\text\{)?\s*[CF]\b\}?)?)
+        |(?P<power>\^\s*\{?\s*(?:-?\d)\s*\}?)
+        |(?P<slash>/|\bper\b|\ba(?=\s+(?:day|week|month|year|hour|minute|piece|dozen)\b))
+        |(?P<times>\\cdot|\\times|\*|[-⋅])
+        |(?P<word>rs\.|[A-Za-zμΩ¢%€£¥₹＄']+)(?P<digit>[23](?![\d.]))?
+        |(?P<omega>\\Omega)
+        |(?P<stop>\.)
+    )""",
+    re.IGNORECASE | re.VERBOSE,
 )
+_SCALES = {"celsius", "fahrenheit", "c", "f", "centigrade"}
 _FIRST_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 
 
@@ -138,7 +119,7 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
     text = _FIRST_TEXT.sub(r" \1 ", text).strip()
     if not text:
         return Unit()
-    if not spaced and (text in _AMBIGUOUS or len(text) == 1 and text.isalpha()):
+    if not spaced and (text in _AMBIGUOUS or (len(text) == 1 and text.isalpha())):
         return None
     parts = _parts(text)
     if parts is None:
@@ -182,9 +163,7 @@ def _parts(text: str) -> list[tuple[str, int]] | None:
             parts.append((name, power * int(re.sub(r"[^-\d]", "", match["power"]))))
         elif match["word"] or match["omega"]:
             word = match["word"] or "\\Omega"
-            if (lower := word.lower()) in {"square", "sq", "cubic", "cu", "squared", "cubed"} and not (
-                lower.endswith("ed")
-            ):
+            if (lower := word.lower()) in {"square", "sq", "cubic", "cu"}:
                 prefix = 2 if lower.startswith("s") else 3
                 continue
             if lower in {"squared", "cubed"} and parts and _known(parts[-1][0]):
@@ -201,21 +180,15 @@ def _parts(text: str) -> list[tuple[str, int]] | None:
 def _temperatures(parts: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Degrees of a scale that is named after them."""
     names = [name.lower() for name, _ in parts]
-    if (
-        len(parts) > 1
-        and _singular(names[0]) in {"degree", "deg", "^\\circ"}
-        and names[1] in {"celsius", "fahrenheit", "c", "f", "centigrade"}
-    ):
+    if len(parts) > 1 and _singular(names[0]) in {"degree", "deg", "^\\circ"} and names[1] in _SCALES:
         return [("°" + names[1][0], 1), *parts[2:]]
     return parts
 
 
 def _known(word: str) -> tuple[Fraction, Dimensions] | None:
-    return (
-        UNITS.get(word)
-        or (UNITS.get(_singular(word.lower())) if len(word) > 1 else None)
-        or (UNITS.get(word.lower()) if len(word) > 1 else None)
-    )
+    if word in UNITS or len(word) == 1:
+        return UNITS.get(word)
+    return UNITS.get(word.lower()) or UNITS.get(_singular(word.lower()))
 
 
 def _singular(word: str) -> str:

@@ -153,12 +153,24 @@ Value = (
 )
 
 
+_KINDS = {
+    "Number": "number",
+    "Clock": "time",
+    "Ratio": "ratio",
+    "Words": "words",
+    "Congruence": "congruence",
+    "Ranges": "range",
+    "Named": "named value",
+    "Chain": "order",
+    "Formula": "formula",
+    "Digits": "digits",
+    "Unreadable": "unreadable",
+}
+
+
 def shown(value: Value) -> str:
     """A value in a few words, for people."""
-    kind = {
-        "Number": "number", "Quantity": "quantity", "Clock": "time", "Ratio": "ratio", "Words": "words", "Congruence": "congruence",
-        "Ranges": "range", "Named": "named value", "Chain": "order", "Formula": "formula", "Digits": "digits", "Unreadable": "unreadable",
-    }.get(type(value).__name__, "")  # fmt: skip
+    kind = _KINDS.get(type(value).__name__, "")
     if isinstance(value, Collection):
         kind = value.kind if value.kind in ("list", "set", "tuple") else f"{value.kind} interval"
         return f"{kind} of {len(value.items)}: " + "; ".join(shown(item) for item in value.items[:6])

@@ -5,35 +5,38 @@ from __future__ import annotations
 import re
 
 # Words that change a number ("18 squared"), offer another ("18 or 19"), or say that it is not the answer.
-_CHANGES = (
-    "and or nor not no never none nothing to plus minus times over by than versus vs "
-    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
-    "ninth ninths tenth tenths twelfth twelfths twentieth twentieths hundredth hundredths thousandth thousandths millionth "
-    "millionths hundred hundreds thousand thousands million millions billion billions trillion trillions lakh lakhs crore "
-    "crores dozen dozens score scores gross pair pairs couple couples double doubled twice triple tripled thrice quadruple "
-    "quadrupled fold squared cubed factorial square-root root roots reciprocal inverse inverted negated negative modulo mod "
-    "choose power powers exponent base percentile "
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen zero twenty thirty forty fifty sixty seventy eighty ninety "
-    "is are was were isn't wasn't aren't be been being am has have had does do did if unless but except "
-    "wrong incorrect false impossible invalid undefined infinite approx maybe perhaps possibly probably unlikely "
-    "increased decreased multiplied divided added subtracted raised reduced minus'd "
-    "instead rather guess guesses unknown unclear cannot can't should would could might may "
-    "rounded first second-guess last either neither both"
-).split()
-CHANGES = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _CHANGES), key=len, reverse=True))})\b", re.IGNORECASE)
+_CHANGES = """
+and or nor not no never none nothing to plus minus times over by than versus vs
+half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth
+ninths tenth tenths twelfth twelfths twentieth twentieths hundredth hundredths thousandth thousandths millionth
+millionths hundred hundreds thousand thousands million millions billion billions trillion trillions lakh lakhs crore
+crores dozen dozens score scores gross pair pairs couple couples double doubled twice triple tripled thrice quadruple
+quadrupled fold squared cubed factorial square-root root roots reciprocal inverse inverted negated negative modulo mod
+choose power powers exponent base percentile
+one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen zero twenty thirty forty fifty sixty seventy eighty ninety
+is are was were isn't wasn't aren't be been being am has have had does do did if unless but except
+wrong incorrect false impossible invalid undefined infinite approx maybe perhaps possibly probably unlikely
+increased decreased multiplied divided added subtracted raised reduced
+instead rather guess guesses unknown unclear cannot can't should would could might may
+rounded first second-guess last either neither both
+"""
+CHANGES = re.compile(
+    rf"\b(?:{'|'.join(sorted(map(re.escape, _CHANGES.split()), key=len, reverse=True))})\b", re.IGNORECASE
+)
 
 DENIES = re.compile(
-    r"\b(?:not|no|never|cannot|can't|isn't|aren't|wasn't|doesn't|don't|didn't|won't|wrong|incorrect|false|impossible|invalid"
-    r"|unless|neither|nor|or|either|instead|maybe|perhaps|might|may|could|possibly|if|guess|unlikely|less|fewer|more than"
-    r"|greater|at least|at most|over|under|between|below|above|half|twice|double|triple|except|but)\b",
+    r"\b(?:not|no|never|cannot|can't|isn't|aren't|wasn't|doesn't|don't|didn't|won't|wrong|incorrect|false|impossible"
+    r"|invalid|unless|neither|nor|or|either|instead|maybe|perhaps|might|may|could|possibly|if|guess|unlikely|less|fewer"
+    r"|more than|greater|at least|at most|over|under|between|below|above|half|twice|double|triple|except|but)\b",
     re.IGNORECASE,
 )
 _PHRASE = re.compile(
     r"\s*(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|a|of)(?:\s+(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|a|of)){0,5}\s*"
 )
 _APPROXIMATE = re.compile(
-    r"(?:\\approx|\\sim(?:eq)?|\\simeq|\\cong(?= *[-\d.])|~(?= *[-\d.])|about\b|approximately\b|approx\b\.?|roughly\b|circa\b|ca\.|around\b|约为?|大约)\s*",
+    r"(?:\\approx|\\sim(?:eq)?|\\simeq|\\cong(?= *[-\d.])|~(?= *[-\d.])|about\b|approximately\b|approx\b\.?|roughly\b"
+    r"|circa\b|ca\.|around\b|约为?|大约)\s*",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
