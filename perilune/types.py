@@ -246,6 +246,9 @@ class GradeRequest:
     problem: Problem
     response: str
     stop: Stop = Stop.ENDED
+    ask: Literal["grade", "reference", "explanation"] = "grade"
+    """reference: is the problem's reference answer readable? The grade is then right, or wrong and says why not.
+    explanation: a grade, and how it came about."""
 
 
 @dataclass(frozen=True, slots=True)

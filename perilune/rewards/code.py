@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol
 
+from perilune.errors import SandboxError
 from perilune.recipe.rewards import CodeRewardConfig
 from perilune.sandbox.client import RemoteJudge
 from perilune.sandbox.extraction import extract_program
@@ -13,7 +14,7 @@ from perilune.sandbox.programs import Limits, Program
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import StdioTask, Task, complete_program, read_task
 from perilune.sandbox.verdicts import Judgement, Outcome
-from perilune.types import Grade, Problem, Stop, Verdict
+from perilune.types import Explanation, Grade, Problem, Stop, Verdict
 
 _read_task = lru_cache(maxsize=256)(read_task)
 
@@ -42,17 +43,63 @@ class CodeReward:
 
     def __call__(self, problem: Problem, response: str, stop: Stop) -> Grade:
         """Grade the response; a task that cannot be read is an error."""
+        return self.explain(problem, response, stop).grade
+
+    def check_reference(self, problem: Problem) -> None:
+        """Read the task, and judge its own solution where it has one.
+
+        Raises:
+            ValueError: it is no task, or takes its own solution for wrong; says why.
+            SandboxError: the solution could not be judged, which may be the task's fault or the machine's.
+        """
+        task = _read_task(problem.answer)
+        if isinstance(task, StdioTask) or not task.solution.strip():
+            return
+        judgement = self._judge.judge(task, Program("python", complete_program(task, task.solution)))
+        if judgement.outcome is Outcome.INFRASTRUCTURE_ERROR:
+            raise SandboxError(f"the task's own solution could not be judged: {judgement.detail}")
+        if judgement.outcome is not Outcome.ACCEPTED:
+            raise ValueError(f"the task does not accept its own solution: {judgement.outcome}: {judgement.detail}")
+
+    def explain(self, problem: Problem, response: str, stop: Stop) -> Explanation:
+        """The grade, the program that was found, and how far it came."""
         try:
             task = _read_task(problem.answer)
         except ValueError as error:
-            return Grade(Verdict.ERROR, 0.0, f"the problem's task: {error}")
+            grade = Grade(Verdict.ERROR, 0.0, f"the problem's task: {error}")
+            return Explanation(grade, rule="the task cannot be read")
         language = task.language if isinstance(task, StdioTask) else "python"
         # Lone surrogates, which a tokenizer can leave, are in no file that a compiler reads.
         text = extract_program(response.encode("utf-8", errors="replace").decode("utf-8"), language)
         if text is None:
-            return Grade(Verdict.WRONG, 0.0, f"no fenced block with a {language} program")
+            grade = Grade(Verdict.WRONG, 0.0, f"no fenced block with a {language} program")
+            return Explanation(grade, reference=_described(task), rule="a program stands in a fenced block")
         judgement = self._judge.judge(task, Program(language, complete_program(task, text)))
-        return grade_of(judgement, self._format_weight)
+        grade = grade_of(judgement, self._format_weight)
+        return Explanation(
+            grade,
+            found=text,
+            where=f"a fenced block of {language}",
+            reference=_described(task),
+            answer=_how_far(task, judgement),
+            rule="every test must pass",
+        )
+
+
+def _described(task: Task) -> str:
+    if isinstance(task, StdioTask):
+        return f"{len(task.cases)} case(s) of input and output, compared as {task.checker.kind}"
+    compared = "its own solution is known" if task.solution.strip() else "no solution is known"
+    return f"a check of the function {task.entry_point}; {compared}"
+
+
+def _how_far(task: Task, judgement: Judgement) -> str:
+    """How many cases passed, of those that were run."""
+    if not isinstance(task, StdioTask) or not judgement.cases:
+        return ""
+    passed = sum(case.outcome is Outcome.ACCEPTED for case in judgement.cases)
+    left = len(task.cases) - len(judgement.cases)
+    return f"{passed} of {len(judgement.cases)} case(s) passed" + (f", {left} not run" if left else "")
 
 
 def grade_of(judgement: Judgement, format_weight: float = 0.0) -> Grade:

@@ -1,21 +1,23 @@
 """What the pool and its workers say to each other: lines of JSON, so that nothing received is ever executed.
 
 To a worker: a task. From a worker: READY once it has started, then for each task STARTED (its reward is built, the
-time limit runs from here) and a grade.
+time limit runs from here) and a grade, with an explanation where one was asked for.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any
 
 from perilune.rewards.channel import GarbledMessage
-from perilune.types import Grade, GradeRequest, Message, Problem, Stop, Verdict
+from perilune.types import Explanation, Grade, GradeRequest, Message, Problem, Stop, Verdict
 
 READY = b"ready"
 STARTED = b"started"
 
 MAX_DETAIL_CHARACTERS = 500
+EXPLAINED = tuple(field.name for field in fields(Explanation) if field.name != "grade")
 
 
 def encode_task(request: GradeRequest) -> bytes:
@@ -29,13 +31,17 @@ def decode_task(data: bytes) -> GradeRequest:
     problem = record["problem"]
     messages = tuple(Message(m["role"], m["content"], tuple(m["images"])) for m in problem["messages"])
     decoded = Problem(**{**problem, "messages": messages, "tags": tuple(problem["tags"])})
-    return GradeRequest(record["id"], decoded, record["response"], Stop(record["stop"]))
+    return GradeRequest(record["id"], decoded, record["response"], Stop(record["stop"]), record["ask"])
 
 
-def encode_grade(grade: Grade) -> bytes:
-    """A grade as bytes, its detail cut to one short line."""
+def encode_grade(found: Grade | Explanation) -> bytes:
+    """A grade, explained or not, as bytes; its detail is cut to one short line, other texts keep their lines."""
+    grade = found.grade if isinstance(found, Explanation) else found
     detail = " ".join(grade.detail.split())[:MAX_DETAIL_CHARACTERS]
-    return json.dumps({"verdict": str(grade.verdict), "score": grade.score, "detail": detail}).encode("ascii")
+    record: dict[str, Any] = {"verdict": str(grade.verdict), "score": grade.score, "detail": detail}
+    if isinstance(found, Explanation):
+        record["explanation"] = {name: str(getattr(found, name))[:MAX_DETAIL_CHARACTERS] for name in EXPLAINED}
+    return json.dumps(record).encode("ascii")
 
 
 def decode_grade(data: bytes) -> Grade:
@@ -49,3 +55,16 @@ def decode_grade(data: bytes) -> Grade:
         return Grade(Verdict(record["verdict"]), float(record["score"]), str(record["detail"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise GarbledMessage(f"{data[:40]!r} instead of a grade") from None
+
+
+def decode_explanation(data: bytes) -> Explanation:
+    """The same with the explanation, of which all is empty where there is none.
+
+    Raises:
+        GarbledMessage: it is anything else.
+    """
+    grade = decode_grade(data)
+    told = json.loads(data).get("explanation", {})
+    if not isinstance(told, dict):
+        raise GarbledMessage(f"{data[:40]!r} instead of an explanation")
+    return Explanation(grade, **{name: str(told.get(name, "")) for name in EXPLAINED})

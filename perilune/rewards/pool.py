@@ -24,10 +24,10 @@ from typing import Self
 from perilune.errors import RewardError
 from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.channel import GarbledMessage
-from perilune.rewards.messages import READY, STARTED, decode_grade
+from perilune.rewards.messages import READY, STARTED, decode_explanation, decode_grade
 from perilune.rewards.router import check_reward_name
 from perilune.rewards.workers import WorkerProcess
-from perilune.types import Grade, GradeRequest, Verdict
+from perilune.types import Explanation, Grade, GradeRequest, Verdict
 
 _START_ATTEMPTS = 3
 _START_PAUSES = (0.2, 1.0)
@@ -83,6 +83,7 @@ class GradingPool:
         self._pending: deque[GradeRequest] = deque()
         self._attempts: dict[str, int] = {}  # of every request not yet finished
         self._finished: list[tuple[str, Grade]] = []
+        self._explanations: dict[str, Explanation] = {}
         self._stats = PoolStats()
         self._failure: str | None = "is not open; use it in a with statement"
         self._closing = False
@@ -144,6 +145,11 @@ class GradingPool:
             if not taken and self._attempts:
                 self._raise_failure()
             return taken
+
+    def explanation(self, request_id: str) -> Explanation | None:
+        """How a finished grade came about, once; None where it was not asked for, or no reward lived to tell."""
+        with self._changed:
+            return self._explanations.pop(request_id, None)
 
     def drain(self) -> list[tuple[str, Grade]]:
         """Wait until everything submitted is finished, and return what :meth:`finished` would.
@@ -273,6 +279,8 @@ class GradingPool:
             self._fruitless_starts = 0
         else:
             grade = decode_grade(message)
+            if request.ask == "explanation":
+                self._explanations[request.id] = decode_explanation(message)
             self._count_busy(worker)
             worker.idle()
             self._fruitless_starts = 0

@@ -9,11 +9,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from perilune.protocols import Reward
+from perilune.protocols import Explains, ReadsReferences, Reward
 from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.messages import READY, STARTED, decode_task, encode_grade
 from perilune.rewards.router import build_reward
-from perilune.types import Grade, GradeRequest, Verdict
+from perilune.types import Explanation, Grade, GradeRequest, Problem, Verdict
 
 _ORPHAN_MARGIN_SECONDS = 5.0
 
@@ -38,8 +38,8 @@ def main(descriptor: int, config_json: str, start_seconds: float) -> None:
                 continue
             _say(pool, STARTED)
             with _bounded(config.timeout_seconds):
-                grade = _grade(reward, request)
-            _say(pool, encode_grade(grade))
+                found = _explained(reward, request) if request.ask == "explanation" else _grade(reward, request)
+            _say(pool, encode_grade(found))
 
 
 def _say(pool: socket.socket, message: bytes) -> None:
@@ -52,8 +52,32 @@ def _built(name: str, config: RewardsConfig, rewards: dict[str, Reward]) -> Rewa
     return rewards[name]
 
 
+def _explained(reward: Reward, request: GradeRequest) -> Grade | Explanation:
+    if not isinstance(reward, Explains):
+        return _grade(reward, request)
+    try:
+        found = reward.explain(request.problem, request.response, request.stop)
+    except Exception as error:
+        return _failed(error)
+    if isinstance(found, Explanation):
+        return found
+    return Grade(Verdict.ERROR, 0.0, f"the reward's explain returned a {type(found).__name__}, not an Explanation")
+
+
+def _reading(reward: Reward, problem: Problem) -> Grade:
+    """Whether the reference can be read; a reward that does not say can read all."""
+    if isinstance(reward, ReadsReferences):
+        try:
+            reward.check_reference(problem)
+        except ValueError as error:
+            return Grade(Verdict.WRONG, 0.0, str(error))
+    return Grade(Verdict.RIGHT, 1.0)
+
+
 def _grade(reward: Reward, request: GradeRequest) -> Grade:
     try:
+        if request.ask == "reference":
+            return _reading(reward, request.problem)
         grade = reward(request.problem, request.response, request.stop)
     except Exception as error:
         return _failed(error)

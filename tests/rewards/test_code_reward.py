@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from perilune.data.generators import generate
 from perilune.data.problems import load_problems
-from perilune.errors import ProblemsError, RecipeError, RewardError, SandboxUnavailable
+from perilune.errors import ProblemsError, RecipeError, RewardError, SandboxError, SandboxUnavailable
 from perilune.recipe.problems import SourceConfig
 from perilune.recipe.recipe import parse_recipe
 from perilune.recipe.rewards import CodeRewardConfig, RewardsConfig
@@ -133,3 +134,38 @@ def test_problems_with_tests_come_from_jsonl(tmp_path: Path, reward: CodeReward)
     path.write_text(json.dumps({"question": "Halve.", "answer": "0.5"}) + "\n", encoding="utf-8")
     with pytest.raises(ProblemsError, match=r"line 1: the reward 'code' cannot judge by this answer"):
         load_problems(SourceConfig(kind="jsonl", path=str(path), reward="code"), "train")
+
+
+@pytest.mark.parametrize(
+    ("solution", "fault"),
+    [
+        ("", None),
+        ("    return 2 * x\n", None),
+        ("    return 3 * x\n", "own solution"),
+        ("    return 2 * x +\n", "own solution could not be judged: .*SyntaxError"),
+    ],
+)
+def test_a_task_that_refuses_its_own_solution_is_no_reference(
+    reward: CodeReward, solution: str, fault: str | None
+) -> None:
+    asked = problem(replace(TWICE, solution=solution))
+    if fault is None:
+        reward.check_reference(asked)
+        return
+    with pytest.raises((ValueError, SandboxError), match=fault):
+        reward.check_reference(asked)
+
+
+def test_a_text_that_is_no_task_is_no_reference(reward: CodeReward) -> None:
+    with pytest.raises(ValueError, match="at least one case"):
+        reward.check_reference(problem('{"cases": []}'))
+
+
+def test_an_explanation_shows_the_program_and_how_far_it_came(reward: CodeReward) -> None:
+    asked = problem(StdioTask(tuple(Case(str(n), str(2 * n)) for n in (0, 1, 2))))
+    told = reward.explain(asked, "So:\n```python\nprint(0)\n```", Stop.ENDED)
+    assert told.found == "print(0)" and "fenced block" in told.where
+    assert told.reference.startswith("3 case(s)") and told.answer == "1 of 2 case(s) passed, 1 not run"
+    assert told.grade == reward(asked, "So:\n```python\nprint(0)\n```", Stop.ENDED)
+    none = reward.explain(asked, "no program", Stop.ENDED)
+    assert none.found == "" and "fenced block" in none.grade.detail
