@@ -29,7 +29,7 @@ _SENTENCE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*_\"')\]]|$)|[。！？]|\n|$")
 _REASON = re.compile(
-    r",?\s+(?:because|since|which|where|so that|as (?:we|it|the|there)|given that|for which)\b|,\s+(?:as|so)\b|，|；"
+    r",?\s+(?:because|since|which|where|so that|as (?:we|it|the|there)|given that|for which)\b|,\s+(?:as|so|not|and not)\b|，|；"
 )
 _MATH = re.compile(
     r"\$\$?(?P<dollar>[^$\n]{1,400})\$\$?|\\\((?P<paren>[^\n]{1,400}?)\\\)|\\\[(?P<square>[^\n]{1,400}?)\\\]"
@@ -45,6 +45,9 @@ _VERB = re.compile(
 _STEP = re.compile(
     r"(?:step|part|case|method|solution|example|problem|exercise|question|section|chapter)\b|\d+\s*[.):]\s+\w|[^\d\n]*:$",
     re.IGNORECASE,
+)
+_ELSEWHERE = re.compile(
+    r"\b(?:see|above|below|shown|box(?:ed)?|following|previous(?:ly)?|as follows|explained)\b", re.IGNORECASE
 )
 _OPENERS = {"$$": "$$", "\\[": "\\]", "```": "```", "\\(": "\\)"}
 
@@ -72,6 +75,8 @@ def is_value(text: str) -> bool:
     if len(text) > 200:
         return False
     bare = _MATH.sub(" ", text)
+    if _ELSEWHERE.search(bare):
+        return False
     words = _PLAIN_WORD.findall(re.sub(r"\\text\{[^{}]*\}|\\[A-Za-z]+", " ", bare))
     return not (_VERB.search(bare) and len(words) > 1) and len(words) <= 6
 

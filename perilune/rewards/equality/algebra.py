@@ -121,7 +121,11 @@ def _parsed(text: str) -> Any | None:
         Exception
     ):  # The library raises plain Exception for what it cannot read, and others for what it did not foresee.
         return None
-    return value if isinstance(value, sympy.Basic | sympy.MatrixBase) else None
+    if not isinstance(value, sympy.Basic | sympy.MatrixBase):
+        return None
+    # The library keeps i as a letter like others.
+    units = {symbol: sympy.I for symbol in value.free_symbols if str(symbol) == "i"}
+    return value.subs(units) if units else value
 
 
 def _modest(text: str) -> bool:

@@ -33,6 +33,7 @@ from perilune.rewards.equality.values import (
 )
 
 _PERCENT = (("percent", 1),)
+_DEGREES = (("angle", 1),)
 _UNKNOWN = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?")
 
 
@@ -139,7 +140,7 @@ def _is_name(text: str) -> bool:
     if names is None:
         return re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
     bare = re.fullmatch(
-        r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Z]*\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]",
+        r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Za-z]{0,4}\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]",
         text.strip(),
     )
     return bare is not None or len(names) != 1 or _UNKNOWN.fullmatch(text.strip()) is not None
@@ -306,7 +307,24 @@ def _chain_and_range(wanted: Chain | Ranges, given: Chain | Ranges) -> bool:
 
 
 def _numbers(wanted: Number, given: Number) -> bool:
-    return wanted.value == given.value
+    if wanted.value == given.value:
+        return True
+    # A decimal of six places for a fraction that has no end, as math-verify rounds; to four digits at least.
+    endless = [_endless(number.value) for number in (wanted, given)]
+    gap = abs(wanted.value - given.value)
+    largest = max(abs(wanted.value), abs(given.value))
+    return endless[0] != endless[1] and gap <= Fraction(1, 2_000_000) and gap <= largest / 10_000
+
+
+def _endless(value: Fraction) -> bool:
+    """Whether its decimals never end."""
+    rest = value.denominator
+    if rest.bit_length() > 200:
+        return False
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest != 1
 
 
 def _number_and_formula(wanted: Number | Formula, given: Number | Formula) -> bool:
@@ -331,6 +349,8 @@ def _scaled(a: Number | Formula, a_unit: Unit, b: Number | Formula, b_unit: Unit
 def _quantity_and_plain(wanted: Quantity, given: Number | Formula) -> bool:
     if wanted.unit.dimensions == _PERCENT and isinstance(wanted.value, Number) and isinstance(given, Number):
         return given.value in (wanted.value.value, wanted.value.value / 100)
+    if wanted.unit.dimensions == _DEGREES and isinstance(given, Formula) and "\\pi" in given.text:
+        return algebra.equal(rf"({wanted.value.text})\cdot\frac{{\pi}}{{180}}", given.text)
     return _same(wanted.value, given)
 
 

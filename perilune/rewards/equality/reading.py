@@ -296,7 +296,10 @@ def _relation(text: str) -> Value | None:
         return found
     match = re.fullmatch(r"(.+?)\s*(=|\\approx|\\doteq|:=)\s*(.+)", text)
     if match and algebra.balanced(match[1]) and algebra.balanced(match[3]):
-        return Named(match[1].strip(), read_clean(match[3]), text, rounded=match[2] == "\\approx")
+        left, right = match[1].strip(), match[3].strip()
+        if exact(left) is not None and re.fullmatch(r"[A-Za-z](?:_\{?\w+\}?)?", right):
+            left, right = right, left  # 5 = x
+        return Named(left, read_clean(right), text, rounded=match[2] == "\\approx")
     if match := re.fullmatch(r"([A-Za-z](?:_\{?\w+\}?)?)\s*\\in\s*(.*)", text):
         return read_clean(match[2])
     return None

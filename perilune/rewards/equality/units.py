@@ -29,18 +29,25 @@ class Unit:
 
 # A line for each kind: names = size, in the kind's base unit. Symbols keep their case, words are singular.
 _TABLE = """
+length: 米 = 1; 厘米 = 1/100; 毫米 = 1/1000; 分米 = 1/10; 千米 公里 = 1000
 length: m meter metre = 1; km kilometer kilometre = 1000; cm centimeter centimetre = 1/100
 length: mm millimeter millimetre = 1/1000; μm micrometer micron = 1/1000000; nm nanometer = 1/1000000000
 length: dm decimeter decimetre = 1/10; in inch = 0.0254; ft foot = 0.3048; yd yard = 0.9144; mi mile = 1609.344
+mass: 千克 公斤 = 1; 克 = 1/1000; 吨 = 1000
 mass: kg kilogram kilo = 1; g gm gram = 1/1000; mg milligram = 1/1000000; μg microgram = 1/1000000000; ton tonne = 1000
 mass: lb pound = 0.45359237; oz ounce = 0.028349523125
+time: 秒 = 1; 分钟 = 60; 小时 时 = 3600; 天 日 = 86400
 time: s sec second = 1; ms millisecond = 1/1000; min minute = 60; h hr hour = 3600; day = 86400; wk week = 604800
 months: mo month = 1; yr year = 12; decade = 120; century = 1200
 money in dollars: ＄ usd dollar buck = 1; ¢ cent = 1/100
 money in euros: € eur euro = 1
 money in pounds: £ gbp = 1; pence = 1/100
-money in yen: ¥ yen jpy yuan rmb cny = 1
+money in yen: ¥ yen jpy yuan rmb cny 元 = 1; 角 = 1/10; 分 = 1/100
 money in rupees: ₹ rupee rs rs. inr = 1
+length^2: 平方米 = 1; 平方厘米 = 1/10000; 平方千米 = 1000000
+length^3: 立方米 = 1; 立方厘米 = 1/1000000; 升 = 1/1000; 毫升 = 1/1000000
+length^1 time^-1: 千米/时 千米/小时 = 5/18; 米/秒 = 1
+angle: 度 = 1
 angle: deg degree ^\\circ = 1; arcminute = 1/60
 angle in radians: rad radian = 1
 temperature in C: celsius °c = 1
@@ -91,6 +98,7 @@ _IRREGULAR = {
 }
 _NEUTRAL_WORDS = "unit of a an the in total each whole altogether left remaining per for at long tall wide high old"
 _NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
+_ORDINALS = {"st", "nd", "rd", "th"}
 _AMBIGUOUS = {"m", "g", "s", "h", "l", "L", "A", "V", "W", "J", "N", "K", "C", "F", "in", "mi", "mo"}
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -98,7 +106,7 @@ _TOKEN = re.compile(
         |(?P<power>\^\s*\{?\s*(?:-?\d)\s*\}?)
         |(?P<slash>/|\bper\b|\ba(?=\s+(?:day|week|month|year|hour|minute|piece|dozen)\b))
         |(?P<times>\\cdot|\\times|\*|[-⋅])
-        |(?P<word>rs\.|[A-Za-zμΩ¢%€£¥₹＄']+)(?P<digit>[23](?![\d.]))?
+        |(?P<word>rs\.|[A-Za-zμΩ¢%€£¥₹＄'一-鿿]+)(?P<digit>[23](?![\d.]))?
         |(?P<omega>\\Omega)
         |(?P<stop>\.)
     )""",
@@ -117,6 +125,8 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
     """
     spaced = spaced or "\\text" in text
     text = _FIRST_TEXT.sub(r" \1 ", text).strip()
+    if text in UNITS:
+        return Unit(*UNITS[text]) if spaced or len(text) > 1 or not text.isascii() or not text.isalpha() else None
     if not text:
         return Unit()
     if not spaced and (text in _AMBIGUOUS or (len(text) == 1 and text.isalpha())):
@@ -129,7 +139,7 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
     for word, power in parts:
         known = _known(word)
         if known is None:
-            if len(word) < 2 and word != "a":
+            if (len(word) < 2 and word.isascii() and word != "a") or word.lower() in _ORDINALS:
                 return None
             words.add(_singular(word.lower()))
             continue
