@@ -206,7 +206,8 @@ def describe_fields(section: type[Section] = Recipe, prefix: str = "") -> list[t
             rows += describe_fields(inner, f"{prefix}{name}.")
             continue
         default = "(required)" if info.is_required() else repr(info.get_default())
-        rows.append((prefix + name, default, info.description or ""))
+        # A longer docstring has several lines.
+        rows.append((prefix + name, default, " ".join((info.description or "").split())))
     return rows
 
 

@@ -75,5 +75,8 @@ class RewardsConfig(Section):
     """Time limit of one grading; beyond it the worker is ended and the grade is an error."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often a grading that ended in an error is tried again."""
+    unreadable_references: Literal["leave_out", "refuse"] = "leave_out"
+    """What becomes of problems whose reference answer their reward cannot read, so that no response to them could be
+    judged: leave_out tells them by name and goes on without them, refuse ends the run before it begins."""
     code: CodeRewardConfig = CodeRewardConfig()
     """The reward code."""

@@ -29,6 +29,7 @@ from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.dpo import optimize_preferences
 from perilune.stages.evaluate import measure
 from perilune.stages.long2short import check_long2short, long2short, make_short_model
+from perilune.stages.references import Judgeable, judgeable, keep_references
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.sample import draw_samples
 from perilune.stages.session import Session
@@ -124,15 +125,20 @@ def run_session(
     Raises:
         PeriluneError: what a user can mend, with a message that says how.
     """
+    given = train is not None
     train, heldout = _load_problems(recipe, train)
     check_run(recipe, resume=resume, overwrite=overwrite)
-    if not plan(recipe):
-        open_run(recipe, resume=resume, overwrite=overwrite).buffer.close()
-        return recipe, train
     with ExitStack() as stack:
         display = stack.enter_context(Display(quiet=quiet))
         display.heading(f"Perilune: {recipe.name}, {len(train)} problems, {len(heldout)} held out")
-        session = _open_session(stack, recipe, build, display, (train, heldout), resume=resume, overwrite=overwrite)
+        grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
+        judged = judgeable(recipe, train, heldout, grader, display, train_is_judgeable=given, resume=resume)
+        if not plan(recipe):
+            run = open_run(recipe, resume=resume, overwrite=overwrite)
+            stack.callback(run.buffer.close)
+            keep_references(run.path, judged.references)
+            return recipe, judged.train
+        session = _open_session(stack, recipe, build, display, grader, judged, resume=resume, overwrite=overwrite)
         try:
             session = _run_steps(session, build)
         except BaseException:
@@ -163,15 +169,15 @@ def _open_session(
     recipe: Recipe,
     build: Build,
     display: Display,
-    problems: tuple[tuple[Problem, ...], tuple[Problem, ...]],
+    grader: GradingPool,
+    judged: Judgeable,
     *,
     resume: bool,
     overwrite: bool,
 ) -> Session:
-    """Graders, model and engine, then the run folder; all are closed with the stack."""
-    clock, (train, heldout) = Clock(), problems
+    """Model and engine, then the run folder; all are closed with the stack."""
+    clock, train, heldout = Clock(), judged.train, judged.heldout
     with clock.phase("setup"):
-        grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
         backends = watched(build(recipe), recipe)
         stack.enter_context(closing(backends.workers))
         if "curate" not in recipe.stages:
@@ -181,6 +187,7 @@ def _open_session(
         changes = changes_of(recipe) if resume and recipe.run_folder.exists() else []
         run = open_run(recipe, resume=resume, overwrite=overwrite)
         stack.callback(run.buffer.close)
+        keep_references(run.path, judged.references)
         stack.enter_context(backends.watchdog.watching(run.path))
         checkpoint = run.newest_checkpoint(display.warn)
         if checkpoint is not None:
