@@ -35,11 +35,13 @@ class CodeReward:
     Args:
         judge: what the program is given to: one of our own, or a service.
         format_weight: score of a wrong response that has a program in its form.
+        in_thinking: whether the program may stand in the thinking.
     """
 
-    def __init__(self, judge: Judging, format_weight: float = 0.0) -> None:
+    def __init__(self, judge: Judging, format_weight: float = 0.0, *, in_thinking: bool = False) -> None:
         self._judge = judge
         self._format_weight = format_weight
+        self._in_thinking = in_thinking
 
     def __call__(self, problem: Problem, response: str, stop: Stop) -> Grade:
         """Grade the response; a task that cannot be read is an error."""
@@ -68,9 +70,10 @@ class CodeReward:
         except ValueError as error:
             grade = Grade(Verdict.ERROR, 0.0, f"the problem's task: {error}")
             return Explanation(grade, rule="the task cannot be read")
-        language = task.language if isinstance(task, StdioTask) else "python"
+        language, asked = (task.language, "") if isinstance(task, StdioTask) else ("python", task.entry_point)
         # Lone surrogates, which a tokenizer can leave, are in no file that a compiler reads.
-        text = extract_program(response.encode("utf-8", errors="replace").decode("utf-8"), language)
+        readable = response.encode("utf-8", errors="replace").decode("utf-8")
+        text = extract_program(readable, language, entry_point=asked, in_thinking=self._in_thinking)
         if text is None:
             grade = Grade(Verdict.WRONG, 0.0, f"no fenced block with a {language} program")
             return Explanation(grade, reference=_described(task), rule="a program stands in a fenced block")

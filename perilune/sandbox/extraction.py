@@ -1,61 +1,118 @@
 """The program in a response.
 
-The rule: what is before the last ``</think>`` does not count. Of the fenced blocks after it, the last one whose tag
-names the language is the program; if no tag does, the last one without a tag. A fence is a line of three or more
-backticks or tildes, and ends at a line of at least as many of the same; one that is never closed ends with the
-response. A response without such a block has no program.
+The rule: what stands in the thinking does not count. Of the fenced blocks outside it (:mod:`perilune.sandbox.fences`),
+the last one whose tag names the language is the program; if no tag does, the last untagged one that looks like a
+program, not like an output. A block that only uses what an earlier one defines shows how the program is used: it is
+passed over. Where a function is asked for, the last block that defines it goes before all others. A response without
+such a block has no program.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-_FENCE = re.compile(r" {0,3}(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<tag>[^`\s]*+)[^`]*+")
+from perilune.sandbox.fences import Block, fenced_blocks
+
 _TAGS = {
-    "python": {"python", "python3", "py", "py3"},
-    "cpp": {"cpp", "c++", "cc", "cxx"},
+    "python": re.compile(r"(?:i?python|py|pypy)[\d.]*"),
+    "cpp": re.compile(r"(?:c\+\+|cpp|cc|cxx|g\+\+|gnu\+\+)[\d.]*[a-z]?"),
 }
+_WRAPPERS = {"markdown", "md"}
+_THINKING = re.compile(r"^[ \t]*+<(?:think|thinking|thought)>|(</(?:think|thinking|thought)>)", re.I | re.M)
+_SESSION = re.compile(r"\s*+(?:>>>|\$ )")
+_PROGRAM = {
+    "python": re.compile(
+        r"^[ \t]*+(?:(?:import|from|def|class|async|for|while|if|with|try|return|yield|lambda)\b|@|[\w.]++\(|"
+        r"[\w.,\[\]() \t]*+(?:[-+*/%|&^]|//|\*\*|<<|>>)?=(?!=))",
+        re.MULTILINE,
+    ),
+    "cpp": re.compile(r"[;{]|^[ \t]*+#", re.MULTILINE),
+}
+_DEFINED = re.compile(r"^(?:async[ \t]++)?(?:def|class)[ \t]++(\w++)", re.MULTILINE)
+_CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*+)\(")
+_BOUND = re.compile(r"\b(?:def|class|import|as|for)[ \t]++(\w++)|(?<![\w.])(\w++)[ \t]*+=(?!=)|\bimport\b[^\n]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block."""
-
-    tag: str
-    """In lower case; empty where there is none."""
-    text: str
-
-
-def extract_program(response: str, language: str) -> str | None:
+def extract_program(response: str, language: str, *, entry_point: str = "", in_thinking: bool = False) -> str | None:
     """The program's text, or None; see the module for the rule.
 
     Args:
         response: what the model wrote.
         language: python, cpp, or another language's own tag.
+        entry_point: the function that is asked for, "Class.method" for a method; empty for a whole program.
+        in_thinking: whether what stands in the thinking may be the program.
     """
-    blocks = fenced_blocks(response.rpartition("</think>")[2])
-    tags = _TAGS.get(language, {language})
-    tagged = [block for block in blocks if block.tag in tags]
-    chosen = tagged or [block for block in blocks if not block.tag]
-    text = chosen[-1].text if chosen else ""
-    return text if text.strip() else None
+    blocks = fenced_blocks(response if in_thinking else outside_thinking(response))
+    chosen = _chosen(blocks, language, entry_point)
+    if chosen is None:
+        inner = [inside for block in blocks if block.tag in _WRAPPERS for inside in fenced_blocks(block.text)]
+        chosen = _chosen(inner, language, entry_point)
+    return chosen
 
 
-def fenced_blocks(text: str) -> list[Block]:
-    """All fenced blocks, in order."""
-    found: list[Block] = []
-    fence, tag, lines = "", "", list[str]()
-    for line in text.split("\n"):
-        match = _FENCE.fullmatch(line.rstrip("\r"))
-        if not fence:
-            if match:
-                fence, tag, lines = match["fence"], match["tag"].lower(), []
-        elif match and not match["tag"] and match["fence"].startswith(fence):
-            found.append(Block(tag, "\n".join(lines)))
-            fence = ""
-        else:
-            lines.append(line.rstrip("\r"))
-    if fence:
-        found.append(Block(tag, "\n".join(lines)))
-    return found
+def outside_thinking(response: str) -> str:
+    """The response without its thinking.
+
+    Thinking begins at a tag in front of a line (a program may hold one in a text), or in the prompt if only its end is
+    there; where it does not end, all that follows is thinking.
+    """
+    pieces: list[str] = []
+    start, thinking = 0, False
+    for tag in _THINKING.finditer(response):
+        if tag[1]:
+            if not thinking:
+                pieces.clear()
+            start, thinking = tag.end(), False
+        elif not thinking:
+            pieces.append(response[start : tag.start()])
+            start, thinking = tag.start(), True
+    return "".join(pieces if thinking else [*pieces, response[start:]])
+
+
+def _chosen(blocks: Sequence[Block], language: str, entry_point: str) -> str | None:
+    tags = _TAGS.get(language) or re.compile(re.escape(language) + r"[\d.]*")
+    full = [block for block in blocks if block.text.strip()]
+    texts = [block.text for block in full if tags.fullmatch(block.tag)]
+    if not texts:
+        untagged = [block.text for block in full if not block.tag]
+        texts = [text for text in untagged if _looks_like_a_program(text, language)] or untagged[-1:]
+    if not texts:
+        return None
+    if entry_point and language == "python":
+        defining = [text for text in texts if _defines(text, entry_point)]
+        return (defining or texts)[-1]
+    return texts[-1] if language != "python" else _last_whole(texts)
+
+
+def _looks_like_a_program(text: str, language: str) -> bool:
+    looks = _PROGRAM.get(language)
+    return looks is None or (bool(looks.search(text)) and not _SESSION.match(text))
+
+
+def _defines(text: str, entry_point: str) -> bool:
+    """Whether a text defines a function, or a method's class, at any indentation."""
+    names = "|".join(map(re.escape, entry_point.split(".")))
+    defined = rf"^[ \t]*+(?:(?:async[ \t]++)?def|class)[ \t]++(?:{names})\b|^(?:{names})[ \t]*+="
+    return re.search(defined, text, re.MULTILINE) is not None
+
+
+def _last_whole(texts: Sequence[str]) -> str:
+    """The last text that does not merely use what an earlier one defines."""
+    first: dict[str, int] = {}
+    for place, text in enumerate(texts):
+        for name in _DEFINED.findall(text):
+            first.setdefault(name, place)
+    for place in range(len(texts) - 1, 0, -1):
+        borrowed = {name for name in _CALLED.findall(texts[place]) if first.get(name, place) < place}
+        if not borrowed or borrowed <= _bound(texts[place]):
+            return texts[place]
+    return texts[0]
+
+
+def _bound(text: str) -> set[str]:
+    """Names that a text binds itself: what it defines, assigns or imports."""
+    names: set[str] = set()
+    for match in _BOUND.finditer(text):
+        names.update([match[1] or match[2]] if match[1] or match[2] else re.findall(r"\w+", match[0]))
+    return names

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, replace
+from textwrap import dedent
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -132,16 +134,21 @@ def complete_program(task: Task, text: str) -> str:
     """The whole program that a response's text stands for.
 
     For a function, the task's prompt comes first: a text whose first line is indented goes on where the prompt ends, as
-    HumanEval's own solutions do; any other text is a module that defines the function anew.
+    HumanEval's own solutions do; any other text is a module that defines the function anew. Indentation that all lines
+    of a module have, from a list that its block stood in, is taken off.
     """
-    if isinstance(task, StdioTask) or not task.prompt:
-        return text
-    prompt = task.prompt if task.prompt.endswith("\n") else f"{task.prompt}\n"
     first = next((line for line in text.split("\n") if line.strip()), "")
-    if first[:1] in {" ", "\t"}:
-        return prompt + text
+    indented = first[:1] in {" ", "\t"}
+    whole = dedent(text) if indented else text
+    if isinstance(task, StdioTask) or not task.prompt:
+        return whole
+    prompt = task.prompt if task.prompt.endswith("\n") else f"{task.prompt}\n"
+    if indented:
+        name = re.escape(task.entry_point.partition(".")[0])
+        if not re.search(rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b", whole, re.MULTILINE):
+            return prompt + text
     # A signature without a docstring is no module by itself.
-    return prompt + (f"{_body_indent(prompt)}pass\n" if prompt.rstrip().endswith(":") else "") + text
+    return prompt + (f"{_body_indent(prompt)}pass\n" if prompt.rstrip().endswith(":") else "") + whole
 
 
 def _body_indent(prompt: str) -> str:

@@ -46,3 +46,11 @@ def test_a_response_completes_the_prompt_or_stands_after_it() -> None:
     documented = FunctionTask("double", "…", prompt='def double(x):\n    """Twice."""')
     assert complete_program(documented, "double = abs") == f"{documented.prompt}\ndouble = abs"
     assert complete_program(STDIO, "print(1)") == "print(1)"
+
+
+def test_indentation_that_a_whole_module_has_is_taken_off() -> None:
+    assert complete_program(STDIO, "  a = 1\n  if a:\n      print(a)") == "a = 1\nif a:\n    print(a)"
+    module = "  import math\n  def double(x):\n      return 2 * x"
+    assert complete_program(FUNCTION, module).endswith("pass\nimport math\ndef double(x):\n    return 2 * x")
+    body = "    def inner(y):\n        return y\n    return 2 * inner(x)"
+    assert complete_program(FUNCTION, body) == f"{FUNCTION.prompt}{body}"
