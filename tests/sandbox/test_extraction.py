@@ -173,23 +173,6 @@ def test_the_language_chooses_among_the_blocks() -> None:
 
 PARTS = ["`", "~", "`~", "\n`", "\n\t", "-", ">", "1.", "```\n", "```python\n", "<think>", "</think>", "\n<think>"]
 PARTS += [" ", "\n ", "- ", "> ", "1. ", "- x\n", "x ```\n", "a=", "a(", "import ", "import"]
-    "`",
-    "~",
-    "`~",
-    "\n`",
-    "\n\t",
-    "-",
-    ">",
-    "1.",
-    "```\n",
-    "```python\n",
-    "<think>",
-    "</think>",
-    "\n<think>",
-    "a=",
-    "a(",
-    "import",
-]
 
 
 @pytest.mark.parametrize("part", PARTS)
