@@ -60,7 +60,7 @@ _GROUP = re.compile(r"\D+")
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\$|`|(?<![\w)])\*\*|\*\*(?![\w(\\])")
 _STYLED = re.compile(
     r"\\(mathbf|boldsymbol|bm|mathit|mathsf|mathtt|mathnormal|rm|bf|it|textbf|textit|textrm|textsf|emph|mathrm|mbox|hbox"
-    r"|textnormal|operatorname\*?|text)\s*\{([^{}\\]*(?:\\[ ,;!%$][^{}\\]*)*)\}"
+    r"|textnormal|operatorname\*?|text)\s*\{((?:[^{}\\]|\\[ ,;!%$]|\^\s*\{\s*-?\d+\s*\}|\\cdot(?![a-z]))*)\}"
 )
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(
@@ -180,12 +180,12 @@ def _without_delimiters(text: str) -> str:
 
 def _unstyled(match: re.Match[str]) -> str:
     """Styled letters and words: e, i and single letters as themselves, functions by their names, words as \\text."""
-    said = match[2].strip()
+    said = re.sub(r"\^\s*\{\s*(-?\d+)\s*\}", r"^\1", match[2].strip())
     if not said or said.replace(".", "").replace(",", "").lstrip("-").isdigit():
         return match[2] or " "
     if len(said) == 1 and (said in _LETTER or match[1] not in _UPRIGHT):
         return match[2]
-    if said in _KNOWN:
+    if said in _KNOWN and match[1] != "text":
         return rf"\{said} "
     return rf"\text{{{said}}}"
 

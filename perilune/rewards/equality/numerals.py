@@ -81,7 +81,7 @@ def exact(text: str) -> Fraction | None:
 
 def based(text: str) -> Based | None:
     """Digits with a base: 2516_8, 101_{two}, (A5)_{16}, 101 (base 2)."""
-    match = _BASED.fullmatch(text)
+    match = _BASED.fullmatch(re.sub(r"\\text\{([0-9A-F]+)\}", r"\1", text))
     if match is None:
         return None
     digits, name = (match[1], match[2]) if match[1] else (match[3], match[4])

@@ -35,6 +35,9 @@ _EMPTY_SET = re.compile(
     r"|there (?:is|are) no (?:real )?solutions?",
     re.IGNORECASE,
 )
+_REALS = re.compile(
+    r"(?:the set of )?all real (?:numbers|values)(?: of [a-z])?|all reals|the real numbers", re.IGNORECASE
+)
 _UNDEFINED = re.compile(r"(?:does not|doesn't) exist|d\.?n\.?e\.?|undefined|not defined", re.IGNORECASE)
 _CLOCK = re.compile(
     r"(\d{1,2})(?:[:.](\d{2}))?\s*(?:\\text\{)?\s*(a\.?\s?m\.?|p\.?\s?m\.?|o'?clock)\s*\}?|(\d{1,2}):(\d{2})(?::00)?(?:\s*(?:hours|hrs|h))?",
@@ -44,7 +47,7 @@ _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 _CONGRUENCE = re.compile(
     r"(?:(?P<left>[^=<>]*?)\s*(?:\\equiv|=)\s*)?(?P<residue>[^=<>\\()]+?)\s*[,(]?\s*(?:\\p?mod|\\bmod|\(?\s*\bmod(?:ulo)?\b)\s*\{?\s*(?P<modulus>[^{}()]+?)\s*\}?\s*\)?"
 )
-_WORD_RUN = re.compile(r"[^\W\d_]+(?:[-'’/ ,.][ ]?[^\W\d_]+)*")
+_WORD_RUN = re.compile(r"[^\W\d_]+(?:(?:[-'’ ,.][ ]?|(?<=[^\W\d_]{3})/(?=[^\W\d_]{3}))[^\W\d_]+)*")
 _NAME = re.compile(
     r"(?:\\(?:angle|triangle|overline|odot|square|parallelogram|overrightarrow|overleftrightarrow|overset\{\\frown\}|arc)\s*\{?\s*)?[A-Z]{1,6}'*\}?(?:\s*(?:\\(?:parallel|perp|cong|sim))\s*(?:\\(?:angle|triangle|overline)\s*\{?\s*)?[A-Z]{1,6}'*\}?)?"
 )
@@ -75,7 +78,7 @@ _FUNCTIONS = {
     "ceil",
 }
 # math-verify reads "17 1" as 17 + 1.
-_IN_A_ROW = re.compile(r"\d\s+\{?\d|\d\{\d")
+_IN_A_ROW = re.compile(r"(?<![_^{\d.])\d+(?:\.\d+)?\s+\{?\d|(?<![_^{\d.])\d+\{\d")
 _SHOUTED = re.compile(r"YES|NO|TRUE|FALSE|NONE")
 _VOWELS = re.compile(r"[eiou]")
 _GREEK = re.compile(r"[Ͱ-Ͽ]")
@@ -99,8 +102,8 @@ def read_clean(text: str) -> Value:
         return Unreadable(text, "its brackets do not close")
     try:
         return _read(text)
-    except TooLarge as error:
-        return Unreadable(text, str(error))
+    except TooLarge:
+        return Formula(text)  # Not worked out: equal to the same formula alone.
 
 
 def _read(text: str) -> Value:
@@ -117,6 +120,8 @@ def _read(text: str) -> Value:
 
 def _special(text: str) -> Value | None:
     words = re.sub(r"\\text\{([^{}]*)\}", r"\1", text).strip()
+    if _REALS.fullmatch(words):
+        return Ranges((Piece(None, True, None, True),), "", text)
     if _EMPTY_SET.fullmatch(words):
         return Words("∅", exact=False)
     if _UNDEFINED.fullmatch(words):
@@ -165,7 +170,8 @@ def _plain(text: str) -> Value | None:
 
 def _listed(text: str) -> Value | None:
     """Values one after another, with commas, "and" and "or" between them."""
-    parts, joined = split_list(text)
+    whole = re.fullmatch(r"\\text\{([^{}]*)\}", text)
+    parts, joined = split_list(whole[1] if whole else text)
     if len(parts) < 2:
         plus_minus = _both_signs(text)
         return Collection("list", plus_minus, text) if plus_minus else None
@@ -239,6 +245,10 @@ def _bracketed(text: str) -> Value | None:
     if opening == "{":
         return _set(text, inside)
     parts, joined = split_list(inside, grouping=False)
+    rows = [enclosed(part) for part in parts]
+    if opening == "[" and len(parts) > 1 and all(row is not None and row[0] == "[" for row in rows):
+        cells = r" \\ ".join(" & ".join(split_list(row[2], grouping=False)[0]) for row in rows if row)
+        return Formula(rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}")
     if len(parts) < 2 or joined in ("or", "and"):
         return None
     if len(parts) == 2 and ((opening, closing) != ("(", ")") or "\\infty" in inside):

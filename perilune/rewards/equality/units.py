@@ -129,6 +129,8 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
         return Unit(*UNITS[text]) if spaced or len(text) > 1 or not text.isascii() or not text.isalpha() else None
     if not text:
         return Unit()
+    if ".." in text:
+        return None  # 18... goes on
     if not spaced and (text in _AMBIGUOUS or (len(text) == 1 and text.isalpha())):
         return None
     parts = _parts(text)
