@@ -28,7 +28,9 @@ _SIGNS = {
 }  # fmt: skip
 _SIGNS |= dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", [*(f"^{d}" for d in range(10)), "^-"], strict=True))
 _SIGNS |= dict(zip("₀₁₂₃₄₅₆₇₈₉", (f"_{d}" for d in range(10)), strict=True))
-_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+_GREEK = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega
+"""
 _SIGNS |= dict(zip("αβγδεζηθικλμνξπρστυφχψω", (rf"\{name} " for name in _GREEK.split()), strict=True))
 _CAPITALS = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
 _SIGNS |= dict(zip("ΓΔΘΛΞΠΣΦΨΩ", (rf"\{name} " for name in _CAPITALS.split()), strict=True))

@@ -34,7 +34,6 @@ from perilune.rewards.equality.values import (
 
 _PERCENT = (("percent", 1),)
 _DEGREES = (("angle", 1),)
-_UNKNOWN = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,32 +121,13 @@ def _told(wanted: Value, given: Named) -> Finding:
     if isinstance(given.value, Named):
         # A chain: every part of it that is no name must be the value too.
         return Finding(
-            _same(wanted, given.value) and (_is_name(given.name) or _same(wanted, left)), "a chain of equal values"
+            _same(wanted, given.value) and (plain.is_name(given.name) or _same(wanted, left)), "a chain of equal values"
         )
     if not _same(wanted, given.value):
         return Finding(False, rule)
-    if not _is_name(given.name):
+    if not plain.is_name(given.name):
         return Finding(_same(wanted, left), "both sides of an equation")
     return Finding(True, rule)
-
-
-def _is_name(text: str) -> bool:
-    """Whether the left side of an equation says what the right side is the value of, and is not a thing to be solved.
-
-    x, f(2), |AB|, m+n, a_{10}, P(A) are; 17, 2x and x^2+1 are not.
-    """
-    if re.fullmatch(r"\\text\{[^{}]*\}|[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+){0,5}", text):
-        return True
-    if exact(text) is not None:
-        return False
-    names = algebra.names(text)
-    if names is None:
-        return re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
-    bare = re.fullmatch(
-        r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Za-z]{0,4}\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]",
-        text.strip(),
-    )
-    return bare is not None or len(names) != 1 or _UNKNOWN.fullmatch(text.strip()) is not None
 
 
 def _rounded(wanted: Value, given: Named) -> bool:
@@ -179,12 +159,12 @@ def _named(wanted: Named, given: Value) -> Finding:
     if not isinstance(given, Named):
         if isinstance(given, Collection) and len(given.items) == 1:
             given = given.items[0]
-        return Finding(_is_name(wanted.name) and _same(wanted.value, given), "the value without its name")
+        return Finding(plain.is_name(wanted.name) and _same(wanted.value, given), "the value without its name")
     if _same_text(wanted.name, given.name) and _same(wanted.value, given.value):
         return Finding(True, "the same name and value")
     if _same_text(wanted.name, _text(given.value)) and _same_text(_text(wanted.value), given.name):
         return Finding(True, "an equation with its sides exchanged")
-    if any(_UNKNOWN.fullmatch(side.name) and isinstance(side.value, Number) for side in (wanted, given)):
+    if any(plain.UNKNOWN.fullmatch(side.name) and isinstance(side.value, Number) for side in (wanted, given)):
         return Finding(False, "another name or value")
     return Finding(algebra.equal(wanted.text, given.text), "an equation, by algebra")
 
@@ -310,27 +290,6 @@ def _chain_and_range(wanted: Chain | Ranges, given: Chain | Ranges) -> bool:
 # Single values.
 
 
-def _numbers(wanted: Number, given: Number) -> bool:
-    if wanted.value == given.value:
-        return True
-    # A decimal of six places for a fraction that has no end, as math-verify rounds; to four digits at least.
-    endless = [_endless(number.value) for number in (wanted, given)]
-    gap = abs(wanted.value - given.value)
-    largest = max(abs(wanted.value), abs(given.value))
-    return endless[0] != endless[1] and gap <= Fraction(1, 2_000_000) and gap <= largest / 10_000
-
-
-def _endless(value: Fraction) -> bool:
-    """Whether its decimals never end."""
-    rest = value.denominator
-    if rest.bit_length() > 200:
-        return False
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest != 1
-
-
 def _number_and_formula(wanted: Number | Formula, given: Number | Formula) -> bool:
     return algebra.equal(wanted.text, given.text)
 
@@ -388,7 +347,7 @@ def _number_and_congruence(wanted: Number, given: Congruence) -> bool:
 _PLAIN = (Number, Formula)
 _Kinds = type | tuple[type, ...]
 _RULES: tuple[tuple[tuple[_Kinds, _Kinds], str, Callable[[Any, Any], bool]], ...] = (
-    ((Number, Number), "exact numbers", _numbers),
+    ((Number, Number), "exact numbers", plain.numbers),
     (((Number, Formula), (Number, Formula)), "formulas, by algebra", _number_and_formula),
     ((Quantity, Quantity), "values with units", _quantities),
     ((Quantity, _PLAIN), "a value without its unit", _quantity_and_plain),

@@ -1,11 +1,16 @@
-"""Times, ratios, words and digits: what is compared without algebra."""
+"""Numbers, times, ratios, words, digits and names: what is compared by itself, without its parts."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
 
+from perilune.rewards.equality import algebra
+from perilune.rewards.equality.numerals import exact
 from perilune.rewards.equality.values import Clock, Digits, Formula, Number, Ratio, Words
+
+UNKNOWN = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?")
+"""A variable."""
 
 
 def clocks(wanted: Clock, given: Clock) -> bool:
@@ -80,3 +85,44 @@ def digits_and_number(wanted: Digits, given: Number) -> bool:
 def number_and_digits(wanted: Number, given: Digits) -> bool:
     """A number against digits whose base is named: it must be ten."""
     return given.based.base == 10 and wanted.value.denominator == 1 and str(wanted.value) == given.based.digits
+
+
+def numbers(wanted: Number, given: Number) -> bool:
+    """Exact values; of one that never ends, a decimal."""
+    if wanted.value == given.value:
+        return True
+    # A decimal of six places for a fraction that has no end, as math-verify rounds; to four digits at least.
+    endless = [_endless(number.value) for number in (wanted, given)]
+    gap = abs(wanted.value - given.value)
+    largest = max(abs(wanted.value), abs(given.value))
+    return endless[0] != endless[1] and gap <= Fraction(1, 2_000_000) and gap <= largest / 10_000
+
+
+def _endless(value: Fraction) -> bool:
+    """Whether its decimals never end."""
+    rest = value.denominator
+    if rest.bit_length() > 200:
+        return False
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest != 1
+
+
+def is_name(text: str) -> bool:
+    """Whether the left side of an equation says what the right side is the value of, and is not a thing to be solved.
+
+    x, f(2), |AB|, m+n, a_{10}, P(A) are; 17, 2x and x^2+1 are not.
+    """
+    if re.fullmatch(r"\\text\{[^{}]*\}|[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+){0,5}", text):
+        return True
+    if exact(text) is not None:
+        return False
+    names = algebra.names(text)
+    if names is None:
+        return re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
+    bare = re.fullmatch(
+        r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Za-z]{0,4}\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]",
+        text.strip(),
+    )
+    return bare is not None or len(names) != 1 or UNKNOWN.fullmatch(text.strip()) is not None

@@ -245,15 +245,20 @@ def _bracketed(text: str) -> Value | None:
     if opening == "{":
         return _set(text, inside)
     parts, joined = split_list(inside, grouping=False)
-    rows = [enclosed(part) for part in parts]
-    if opening == "[" and len(parts) > 1 and all(row is not None and row[0] == "[" for row in rows):
-        cells = r" \\ ".join(" & ".join(split_list(row[2], grouping=False)[0]) for row in rows if row)
-        return Formula(rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}")
     if len(parts) < 2 or joined in ("or", "and"):
         return None
     if len(parts) == 2 and ((opening, closing) != ("(", ")") or "\\infty" in inside):
-        return _interval(text, opening, closing, parts)
-    return Collection("tuple", tuple(read_clean(part) for part in parts), text)
+        return _rows(parts) or _interval(text, opening, closing, parts)
+    return _rows(parts) or Collection("tuple", tuple(read_clean(part) for part in parts), text)
+
+
+def _rows(parts: list[str]) -> Formula | None:
+    """[[1, 2], [3, 4]]: a matrix, by its rows."""
+    rows = [row for part in parts if (row := enclosed(part)) is not None and row[:2] == ("[", "]")]
+    if len(rows) < len(parts):
+        return None
+    cells = r" \\ ".join(" & ".join(split_list(inside, grouping=False)[0]) for _, _, inside in rows)
+    return Formula(rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}")
 
 
 def _set(text: str, inside: str) -> Value:

@@ -125,33 +125,34 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
     """
     spaced = spaced or "\\text" in text
     text = _FIRST_TEXT.sub(r" \1 ", text).strip()
-    if text in UNITS:
-        return Unit(*UNITS[text]) if spaced or len(text) > 1 or not text.isascii() or not text.isalpha() else None
     if not text:
         return Unit()
-    if ".." in text:
+    letter = len(text) == 1 and text.isascii() and text.isalpha()
+    if ".." in text or (not spaced and (text in _AMBIGUOUS or letter)):
         return None  # 18... goes on
-    if not spaced and (text in _AMBIGUOUS or (len(text) == 1 and text.isalpha())):
-        return None
+    if text in UNITS:
+        return Unit(*UNITS[text])
     parts = _parts(text)
-    if parts is None:
-        return None
+    return None if parts is None else _put_together(parts)
+
+
+def _put_together(parts: list[tuple[str, int]]) -> Unit | None:
     dimensions: dict[str, int] = {}
-    size, words = Fraction(1), set[str]()
+    size, words = Fraction(1), list[str]()
     for word, power in parts:
         known = _known(word)
         if known is None:
             if (len(word) < 2 and word.isascii() and word != "a") or word.lower() in _ORDINALS:
                 return None
-            words.add(_singular(word.lower()))
+            words.append(word)
             continue
         size *= known[0] ** power
         for kind, times in known[1]:
             dimensions[kind] = dimensions.get(kind, 0) + times * power
-    if words and not is_plain_phrase(" ".join(word for word, _ in parts if _known(word) is None)):
+    if words and not is_plain_phrase(" ".join(words)):
         return None
     kept = tuple(sorted((kind, power) for kind, power in dimensions.items() if power))
-    return Unit(size, kept, frozenset(words - _NEUTRAL))
+    return Unit(size, kept, frozenset(map(_singular, map(str.lower, words))) - _NEUTRAL)
 
 
 def _parts(text: str) -> list[tuple[str, int]] | None:
