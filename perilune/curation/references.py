@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from perilune.curation.fates import Dropped, Reason
 from perilune.data.generators import form_to_write, stated
 from perilune.errors import PeriluneError
-from perilune.rewards.answers import AnswerForm
+from perilune.rewards.answers import AnswerForm, answer_in
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import BUILT_IN, check_reward_name
 from perilune.sandbox.tasks import FunctionTask, read_task
@@ -44,6 +44,8 @@ def reference_response(problem: Problem, form: AnswerForm) -> str | None:
     answer = problem.answer
     if problem.reward == "reasoning_gym":
         answer = str(json.loads(answer)["answer"])
+    elif problem.reward == "math":
+        answer = answer_in(answer)
     return _stated(answer, form)
 
 

@@ -15,7 +15,7 @@ from perilune.recipe.rewards import PATTERN_FORM, AnswerForm
 from perilune.rewards import answer_lines
 from perilune.rewards.answer_lines import FoundAnswer
 
-__all__ = ["AnswerForm", "FoundAnswer", "find_answers", "last_answer", "outside_thinking", "sole_box"]
+__all__ = ["AnswerForm", "FoundAnswer", "answer_in", "find_answers", "last_answer", "outside_thinking", "sole_box"]
 
 MAX_ANSWER_CHARACTERS = 200
 """A longer answer is no answer but a list of guesses or a text, and would cost the grader time."""
@@ -24,6 +24,7 @@ MAX_ANSWER_CHARACTERS = 200
 _BOX = re.compile(r"(?:\\[bB]oxed|\\f(?:rame)?box|\x08oxed)(?![A-Za-z])[ \t]*")
 _BARE = re.compile(r"[^\s${}\\.,;:!?。，][^\s${}]*")
 _HASHES = re.compile(r"^[ \t]*#### *+(?!#)([^\n]++)", re.MULTILINE)
+_LAST_HASHES = re.compile(r"^[ \t]*####[ \t]*(?!#)([^\n]+)\s*\Z", re.MULTILINE)
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _THINKING = re.compile(r"<(/?)(?:think|thinking|thought)>|◁(/?)think▷|\[(/?)THINK\]", re.IGNORECASE)
 
@@ -56,6 +57,18 @@ def last_answer(response: str, form: AnswerForm, *, in_thinking: bool = False) -
     """The answer that counts: the last one; None if there is none."""
     answers = find_answers(response, form, in_thinking=in_thinking)
     return answers[-1].text if answers else None
+
+
+def answer_in(reference: str) -> str:
+    """The answer in a reference: of a worked solution what its last box holds (MATH), or its last line after ``####``.
+
+    What has neither is an answer as it is.
+    """
+    text = reference.strip()
+    if "box" in text and (boxes := find_answers(text, "boxed", in_thinking=True)):
+        return boxes[-1].text
+    hashes = _LAST_HASHES.search(text)
+    return hashes[1].strip() if hashes else text
 
 
 def sole_box(text: str) -> str:

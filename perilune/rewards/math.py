@@ -5,15 +5,12 @@ Reading and comparing are in :mod:`perilune.rewards.equality`; ``math-verify`` d
 
 from __future__ import annotations
 
-import re
-
-from perilune.rewards.answers import MAX_ANSWER_CHARACTERS, AnswerForm, FoundAnswer, find_answers, sole_box
+from perilune.rewards.answers import MAX_ANSWER_CHARACTERS, AnswerForm, FoundAnswer, answer_in, find_answers, sole_box
 from perilune.rewards.equality.comparing import Finding, UnreadableReference, compare, read_reference
 from perilune.rewards.equality.reading import read
 from perilune.rewards.equality.values import shown
 from perilune.types import Explanation, Grade, Problem, Stop, Verdict
 
-_LAST_HASHES = re.compile(r"^[ \t]*####[ \t]*(?!#)([^\n]+)\s*\Z", re.MULTILINE)
 _LONGEST_REFERENCE = 1000
 
 
@@ -92,16 +89,12 @@ def equal_answers(reference: str, answer: str) -> bool:
 
 
 def answer_of(reference: str) -> str:
-    """The answer in a reference: of a worked solution what its last box holds (MATH), or its last line after ``####``.
+    """The answer in a reference: see :func:`perilune.rewards.answers.answer_in`.
 
     Raises:
         UnreadableReference: it is longer than any answer.
     """
-    text = reference.strip()
-    if "box" in text and (boxes := find_answers(text, "boxed", in_thinking=True)):
-        return boxes[-1].text
-    if hashes := _LAST_HASHES.search(text):
-        return hashes[1].strip()
-    if len(text) > _LONGEST_REFERENCE:
+    text = answer_in(reference)
+    if text == reference.strip() and len(text) > _LONGEST_REFERENCE:
         raise UnreadableReference(f"the reference answer has {len(text)} characters, and no box that says which count")
     return text

@@ -83,3 +83,14 @@ def test_the_built_in_generators_references_stay(grader: GradingPool) -> None:
     source = SourceConfig(kind="generator", generators=(GeneratorConfig(name="arithmetic"),))
     shown = generator_demonstrations(source, 30, seed=0)
     assert find_unverifiable([d.problem for d in shown], grader, "any", quiet) == []
+
+
+@pytest.mark.parametrize("form", ["boxed", "answer_line", "any"])
+@pytest.mark.parametrize(
+    "solution",
+    ["Half of it is $x = 1/2$, so the answer is\n$$\\boxed{\\frac{1}{2}}.$$", "4 + 8 = <<4+8=12>>12\n#### 12"],
+)
+def test_a_worked_solution_as_the_reference_is_judged_by_its_answer(
+    grader: GradingPool, solution: str, form: str
+) -> None:
+    assert find_unverifiable([problem(solution)], grader, form, quiet) == []
