@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from perilune.data.forms.reading import in_form
 from perilune.data.generators import AnswerForm, Style
 from perilune.data.mapping import compiled, content_id, field_of, map_record, messages_of
 from perilune.data.mixture import generated
-from perilune.data.records import read_records
+from perilune.data.records import Record, read_records
 from perilune.errors import ProblemsError
 from perilune.recipe.problems import SourceConfig
 from perilune.types import Demonstration, Problem
@@ -26,21 +27,41 @@ def load_solutions(source: SourceConfig, response: str, count: int) -> list[Demo
     Raises:
         ProblemsError: the source names no field with solutions.
     """
-    fields = source.fields
-    if fields.solution is None:
+    if source.fields.solution is None and source.form is None:
         raise ProblemsError(
             "the warm-up needs demonstrations: name a file in sft.demonstrations, or the field with worked solutions "
             "in problems.train.fields.solution"
         )
     shown: list[Demonstration] = []
-    for where, record in read_records(source)[:count]:
-        problem = map_record((where, record), source)
-        solution = str(field_of(record, fields.solution, where))
-        if fields.solution_remove is not None:
-            solution = compiled(fields.solution_remove, "solution_remove").sub("", solution)
-        text = response.replace("{solution}", solution.strip()).replace("{answer}", problem.answer)
-        shown.append(Demonstration(problem, text))
+    for row in read_records(source):
+        if len(shown) == count:
+            break
+        try:
+            demonstration = _worked(row, source, response)
+        except ProblemsError:
+            if source.unusable_rows == "refuse":
+                raise
+            continue
+        if demonstration is not None:
+            shown.append(demonstration)
     return shown
+
+
+def _worked(row: Record, source: SourceConfig, response: str) -> Demonstration | None:
+    """A row's worked solution as a response; None where a form's row brings none."""
+    (where, record), mapped = in_form(row, source)
+    fields = mapped.fields
+    if fields.solution is None:
+        return None
+    problem = map_record(row, source)
+    solution = str(field_of(record, fields.solution, where))
+    if fields.solution_remove is not None:
+        solution = compiled(fields.solution_remove, "solution_remove").sub("", solution)
+    solution = solution.strip()
+    if source.form is not None:
+        # A program's answer are its tests, which are no part of a response.
+        solution, response = f"```python\n{solution}\n```", "{solution}" if "{answer}" in response else response
+    return Demonstration(problem, response.replace("{solution}", solution).replace("{answer}", problem.answer))
 
 
 def load_demonstrations(path: Path, count: int | None = None) -> list[Demonstration]:

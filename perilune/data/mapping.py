@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
+from perilune.data.forms.reading import in_form
 from perilune.data.records import Record
 from perilune.errors import ProblemsError
 from perilune.recipe.problems import FieldMapping, SourceConfig
@@ -28,7 +29,7 @@ def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -
     Raises:
         ProblemsError: a field is missing, or the answer pattern does not match.
     """
-    where, row = record
+    (where, row), source = in_form(record, source)
     fields = source.fields
     question = field_of(row, fields.question, where)
     messages = messages_of(question, where) if isinstance(question, list) else (Message("user", str(question)),)
@@ -45,7 +46,7 @@ def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -
         difficulty=_number(field_of(row, fields.difficulty, where), where) if fields.difficulty else None,
         pass_rate=_number(field_of(row, fields.pass_rate, where), where) if fields.pass_rate else None,
     )
-    if source.reward == "code" and not lenient:
+    if problem.reward == "code" and not lenient:
         check_code(problem.answer, where)
     return dressed(problem, source)
 

@@ -6,6 +6,7 @@ what a problem of it is: then it has an entry in the table at the end.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,13 +15,14 @@ from perilune.data.humaneval import humaneval_problem
 from perilune.data.mapping import map_record
 from perilune.data.mixture import generated
 from perilune.data.reasoning_gym import reasoning_gym_problems
-from perilune.data.records import read_records
+from perilune.data.records import Record, read_records
 from perilune.errors import ProblemsError
 from perilune.recipe.problems import SourceConfig
 from perilune.types import Problem
 
 DEFAULT_POOL = 1000
 """Problems drawn from generators where the recipe names no count."""
+_SHOWN_ROWS = 10
 
 
 def load_problems(source: SourceConfig, split: Split) -> list[Problem]:
@@ -31,7 +33,10 @@ def load_problems(source: SourceConfig, split: Split) -> list[Problem]:
         BackendUnavailable: it needs a package that is not installed.
     """
     load = MADE.get(source.kind)
-    problems = [map_record(row, source) for row in read_records(source)] if load is None else load(source, split)
+    if load is None:
+        problems = _usable(source, lambda row: map_record(row, source), unique=True)
+    else:
+        problems = load(source, split)
     _check_unique(problems)
     return _filtered(problems, source)[: source.count]
 
@@ -49,11 +54,45 @@ def load_pile(source: SourceConfig, split: Split) -> list[Problem]:
     bare = source.model_copy(update={"prompt": "{question}", "min_difficulty": None, "max_difficulty": None})
     if source.kind in MADE:
         return load_problems(bare, split)
-    problems = [map_record(record, bare, lenient=True) for record in read_records(bare)][: source.count]
+    problems = _usable(bare, lambda row: map_record(row, bare, lenient=True))[: source.count]
     if not any(problem.answer for problem in problems):
         # Not a pile of proofs, more likely a wrong name: the strict reading says what is missing.
         map_record(read_records(bare)[0], bare)
     return _numbered(problems)
+
+
+def _usable(source: SourceConfig, read: Callable[[Record], Problem], *, unique: bool = False) -> list[Problem]:
+    """The rows that are problems; the source says what becomes of others, and of a second of an id if ``unique``."""
+    problems: dict[str, Problem] = {}
+    faults: list[str] = []
+    leave_out = source.unusable_rows == "leave_out"
+    rows = read_records(source)
+    for number, row in enumerate(rows):
+        try:
+            problem = read(row)
+        except ProblemsError as fault:
+            faults.append(str(fault))
+            continue
+        if not (leave_out and unique):
+            problems[str(number)] = problem
+        elif problem.id in problems:
+            faults.append(f"{row[0]}: the problem {problem.id!r} was there before")
+        else:
+            problems[problem.id] = problem
+    if faults and not (problems and leave_out):
+        raise ProblemsError(_told(faults, len(rows), "cannot be used", leave_out=bool(problems)))
+    if faults:
+        sys.stderr.write(f"perilune: {_told(faults, len(rows), 'are left out')}\n")
+    return list(problems.values())
+
+
+def _told(faults: Sequence[str], count: int, what: str, *, leave_out: bool = False) -> str:
+    """Rows with their faults, the first of them each, and how many there are."""
+    if count == 1:
+        return faults[0]
+    shown = [*faults[:_SHOWN_ROWS], *([f"… and {len(faults) - _SHOWN_ROWS} more"] if faults[_SHOWN_ROWS:] else [])]
+    hint = "\n  to go on without them: problems.*.unusable_rows = 'leave_out'" if leave_out else ""
+    return "\n  ".join([f"{len(faults)} of {count} rows {what}:", *shown]) + hint
 
 
 def _numbered(problems: Sequence[Problem]) -> list[Problem]:

@@ -82,6 +82,9 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
         raise ProblemsError(f"{where}: not UTF-8 text (byte 0x{byte:02x} at column {error.start + 1})") from None
     except json.JSONDecodeError as error:
         raise ProblemsError(f"{where}: not valid JSON ({error.msg} at column {error.colno})") from None
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, or brackets without end.
+        raise ProblemsError(f"{where}: JSON that cannot be read ({error})") from None
     if not isinstance(value, dict):
         raise ProblemsError(f"{where}: a JSON object is needed, this is a {type(value).__name__}")
     return value

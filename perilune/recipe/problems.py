@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, Self, get_args
+
+from pydantic import model_validator
 
 from perilune.recipe.section import PositiveFloat, PositiveInt, Section
 
 Kind = Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Form = Literal[
+    "apps",
+    "taco",
+    "code_contests",
+    "eurus",
+    "livecodebench",
+    "case_list",
+    "mbpp",
+    "mbpp_plus",
+    "humaneval",
+    "humaneval_plus",
+    "kodcode",
+    "bigcodebench",
+]
+FORMS: tuple[Form, ...] = get_args(Form)
+_ROWS = {"jsonl", "parquet", "huggingface"}
+UNJUDGED_TASKS: Mapping[str, str] = {
+    "composite": "it is a mixture, whose parts a recipe cannot tell it; name one of the tasks that you would mix",
+    "game_of_life_halting": "its scorer takes any text for right",
+    "puzzle24": "its scorer takes any four numbers that make 24, whichever were given; kind = 'generator' with the "
+    "generator countdown has such puzzles, judged exactly",
+}
+"""Tasks of reasoning-gym 0.1.25 that nothing can be learned from, and why."""
 
 
 class FieldMapping(Section):
@@ -59,8 +85,13 @@ class SourceConfig(Section):
     """Configuration name of a Hugging Face data set."""
     rows: str | None = None
     """Python-like slice of the rows, e.g. ':-500' or '-500:'."""
+    form: Form | None = None
+    """Public data set of programs whose form the rows have; then no fields need to be named, and the reward is code."""
     fields: FieldMapping = FieldMapping()
     """Which field of a record is what."""
+    unusable_rows: Literal["refuse", "leave_out"] = "refuse"
+    """What becomes of rows that are no problems, without tests or without an answer: the start is refused, or they are
+    left out. Either way their number is told, and the first reasons."""
     prompt: str = "{question}"
     """Text of the user's message; {question} is replaced by the question."""
     reward: str | None = None
@@ -79,6 +110,22 @@ class SourceConfig(Section):
     """Drop problems below this difficulty."""
     max_difficulty: float | None = None
     """Drop problems above this difficulty."""
+
+    @model_validator(mode="after")
+    def _task_is_judged(self) -> Self:
+        fault = UNJUDGED_TASKS.get(self.path or "") if self.kind == "reasoning_gym" else None
+        if fault is not None:
+            raise ValueError(f"reasoning-gym's task {self.path} cannot be learned from: {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _form_has_rows(self) -> Self:
+        if self.form is not None and self.kind not in _ROWS:
+            raise ValueError(
+                f"form = {self.form!r} says what rows look like, and a source of kind {self.kind!r} has none; set kind "
+                f"to one of {', '.join(sorted(_ROWS))}, or leave form out"
+            )
+        return self
 
 
 class ProblemsConfig(Section):

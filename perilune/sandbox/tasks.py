@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from perilune.sandbox.programs import Limits
+from perilune.sandbox.published import as_task
 
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid")
@@ -72,7 +73,7 @@ class FunctionTask:
 
     __pydantic_config__ = _STRICT
     entry_point: str
-    """The function's name."""
+    """The function's name; "Class.method" for a fresh instance's method, or a function of that name without a class."""
     check: str
     """Python that defines ``check(candidate)``, which raises unless the candidate is right."""
     prompt: str = ""
@@ -96,15 +97,12 @@ def task_json(task: Task) -> str:
 
 
 def read_task(text: str) -> Task:
-    """The task that a problem carries.
+    """The task that a problem carries, as ours are written or in a shape that :mod:`perilune.sandbox.published` knows.
 
     Raises:
         ValueError: it is none, or can accept nothing; says why.
     """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"no JSON: {error}") from None
+    value = as_task(text)
     is_function = isinstance(value, dict) and "entry_point" in value
     try:
         task = _FUNCTION.validate_python(value) if is_function else _STDIO.validate_python(value)
@@ -122,7 +120,7 @@ def check_task(task: Task) -> None:
             raise ValueError("a task needs at least one case: without any, every program would be right")
         if task.checker.kind == "special" and not task.checker.program.strip():
             raise ValueError("a special judge needs its program in checker.program")
-    elif not task.entry_point.isidentifier():
+    elif not 1 <= len(parts := task.entry_point.split(".")) <= 2 or not all(part.isidentifier() for part in parts):
         raise ValueError(f"entry_point {task.entry_point!r} is no name of a function")
     elif not task.check.strip():
         raise ValueError("a function's task needs its check")

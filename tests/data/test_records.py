@@ -40,6 +40,12 @@ def test_a_broken_line_names_file_line_and_reason(tmp_path):
         read_records(jsonl(tmp_path, '{"a": 1}', '{"a":'))
 
 
+@pytest.mark.parametrize("line", ['{"a": ' + "9" * 5000 + "}", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"])
+def test_json_that_is_too_large_for_its_reader(tmp_path, line):
+    with pytest.raises(ProblemsError, match=r"rows\.jsonl, line 1: JSON that cannot be read"):
+        read_records(jsonl(tmp_path, line))
+
+
 def test_a_line_that_is_no_object(tmp_path):
     with pytest.raises(ProblemsError, match="line 1: a JSON object is needed, this is a list"):
         read_records(jsonl(tmp_path, "[1]"))

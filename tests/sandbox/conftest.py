@@ -16,7 +16,7 @@ from perilune.errors import SandboxUnavailable
 from perilune.sandbox.sandbox import Sandbox
 
 NEEDS_NONE = {"test_bpf.py", "test_checkers.py", "test_client.py", "test_consensus.py", "test_extraction.py"}
-NEEDS_NONE |= {"test_tasks.py"}
+NEEDS_NONE |= {"test_tasks.py", "test_published.py"}
 _PACKAGES = ["pydantic", "pydantic_core", "annotated_types", "typing_extensions.py", "typing_inspection"]
 _LEFT_OUT = shutil.ignore_patterns("site-packages", "__pycache__", "test", "tests", "*.a", "idlelib", "ensurepip")
 

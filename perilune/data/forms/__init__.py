@@ -1,0 +1,1 @@
+"""Rows of public data sets of programs, by the name of their form."""
