@@ -7,17 +7,24 @@ from the outside, and it is gone after the run.
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
 import ctypes
 import functools
 import gc
+import importlib
 import io
+import linecache
 import os
+import re
 import resource
+import signal
+import site
 import struct
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Final
 
 from perilune.sandbox.calls import Call
@@ -34,6 +41,8 @@ _STACK_BYTES: Final = 128 << 20
 _EXECUTED_BYTES: Final = 16 << 20  # of address space for a program's own text and libraries, beyond its limit
 _ALL_DESCRIPTORS: Final = 0xFFFFFFFF
 _MAIN: Final = types.ModuleType("__main__")
+_FINALIZES: Final = re.compile(rb"__del__|\bfinally\b|\bwith\b")
+"""What of a program's text may run when its objects go."""
 
 
 def take_descriptors(descriptors: list[int]) -> list[Call]:
@@ -64,7 +73,8 @@ def limit_resources(job: Job, zygote_bytes: int, other_processes: int | None) ->
         (resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + 1),
         (resource.RLIMIT_FSIZE, job.file_bytes, job.file_bytes),
         (resource.RLIMIT_NOFILE, job.open_files, job.open_files),
-        (resource.RLIMIT_STACK, _STACK_BYTES, _STACK_BYTES),
+        # Programs that nest deeply ask for more, without end if they can: it counts as memory all the same.
+        (resource.RLIMIT_STACK, _STACK_BYTES, resource.RLIM_INFINITY),
         (resource.RLIMIT_SIGPENDING, 256, 256),
         (resource.RLIMIT_AS, own + job.memory_bytes, own + job.memory_bytes),
     ]
@@ -82,8 +92,9 @@ _highest = functools.cache(resource.getrlimit)  # of the zygote, which never cha
 def _limit(name: int, soft: int, hard: int) -> bytes:
     _, highest = _highest(name)
     if highest != resource.RLIM_INFINITY:
-        soft, hard = min(soft, highest), min(hard, highest)
-    return struct.pack("=QQ", soft, hard)
+        soft = min(soft, highest)
+        hard = highest if hard == resource.RLIM_INFINITY else min(hard, highest)
+    return struct.pack("=qq", soft, hard)  # infinity is -1
 
 
 def filled_in(part: str, source_name: str, folder: str) -> str:
@@ -121,16 +132,22 @@ def run_python(file_name: str) -> None:
     leave, flush = os._exit, _flush
     code = 1
     try:
-        code = _exit_code(lambda: _execute_source(file_name))
+        source = _read_all(SOURCE_FD)
+        os.close(SOURCE_FD)
+        code = _exit_code(lambda: _execute(source, file_name), finalizes=_FINALIZES.search(source) is not None)
     finally:
         leave(flush(code))
 
 
-def _execute_source(file_name: str) -> None:
-    source = _read_all(SOURCE_FD)
-    os.close(SOURCE_FD)
+def _execute(source: bytes, file_name: str) -> None:
     sys.argv = [file_name]
-    _MAIN.__dict__.update(__file__=file_name, __builtins__=__builtins__)
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    _MAIN.__dict__.update(__file__=file_name, __builtins__=builtins, __annotations__={}, __cached__=None)
+    # What asks for the source's text, as inspect and tracebacks do, gets it, though it lies in no file.
+    linecache.cache[file_name] = (lambda: source.decode("utf-8", errors="replace"),)
+    # As a start of Python's own leaves them; the zygote, as process 1, handles none.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     gc.enable()
     # Its frames come on top of ours, and it should be able to nest as deeply as in an interpreter of its own.
     sys.setrecursionlimit(sys.getrecursionlimit() + 16)
@@ -146,21 +163,34 @@ def _read_all(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def _text(descriptor: int, mode: str) -> io.TextIOWrapper:
+def _text(descriptor: int, name: str) -> io.TextIOWrapper:
+    raw = io.FileIO(descriptor, "w" if descriptor else "r", closefd=False)
+    raw.name = f"<{name}>"
+    buffer = io.BufferedWriter(raw) if descriptor else io.BufferedReader(raw)
     errors = "backslashreplace" if descriptor == 2 else "surrogateescape"
-    stream = open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
-    assert isinstance(stream, io.TextIOWrapper)
-    if descriptor == 2:
-        stream.reconfigure(line_buffering=True)
+    stream = io.TextIOWrapper(buffer, encoding="utf-8", errors=errors, line_buffering=descriptor == 2)
+    stream.mode = "w" if descriptor else "r"  # type: ignore[misc]
     return stream
 
 
-def _exit_code(body: Callable[[], None]) -> int:
+def _exit_code(body: Callable[[], None], *, finalizes: bool) -> int:
     """Run the program and what an interpreter runs at its end; what uncaught exceptions print is printed."""
     code = _code_of(body)
     if (threading := sys.modules.get("threading")) is not None:
         code = max(code, _code_of(threading._shutdown))
-    return max(code, _code_of(atexit._run_exitfuncs))
+    code = max(code, _code_of(atexit._run_exitfuncs))
+    if finalizes:
+        _code_of(_forget_names)
+    return code
+
+
+def _forget_names() -> None:
+    """Let go of what the program's names hold, as an interpreter does at its end: finalizers may print."""
+    for private in (True, False):
+        for name in list(_MAIN.__dict__):
+            if name.startswith("_") is private and name != "__builtins__":
+                _MAIN.__dict__[name] = None
+    gc.collect()
 
 
 def _code_of(body: Callable[[], None]) -> int:
@@ -168,7 +198,8 @@ def _code_of(body: Callable[[], None]) -> int:
         body()
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
-            return (end.code or 0) & 0xFF
+            code = end.code or 0
+            return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 255
         os.write(2, f"{end.code}\n".encode(errors="backslashreplace"))
         return 1
     except BaseException as error:
@@ -237,9 +268,36 @@ def warm_up() -> None:
     for name in names:
         with contextlib.suppress(ImportError):
             __import__(name)
-    sys.stdin = sys.__stdin__ = _text(0, "r")  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = _text(1, "w")  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text(2, "w")  # type: ignore[misc]
+    # What Python's start leaves out with -S: exit, quit, help, copyright, credits, license.
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    sys.stdin = sys.__stdin__ = _text(0, "stdin")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text(1, "stdout")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(2, "stderr")  # type: ignore[misc]
+
+
+class OfferedFinder:
+    """Finds offered packages among others that lie beside them and cannot be read, as if those were not there."""
+
+    def __init__(self, names: frozenset[str], places: list[str]) -> None:
+        self._names = names
+        self._places = places
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """What Python's import asks."""
+        return PathFinder.find_spec(name, self._places) if path is None and name in self._names else None
+
+
+def preload(names: Sequence[str]) -> list[str]:
+    """Import packages that programs use; returns the names of those that cannot be imported."""
+    failed = []
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception:
+            failed.append(name)
+    return failed
 
 
 def forget_the_package() -> None:

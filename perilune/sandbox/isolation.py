@@ -6,14 +6,16 @@ Most is done on the zygote's side of a fork; what a run does to itself is laid o
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
-from perilune.sandbox import kernel, landlock, namespaces, seccomp
+from perilune.sandbox import child, kernel, landlock, namespaces, seccomp
 from perilune.sandbox.calls import Call
 from perilune.sandbox.jobs import Job, Setup
 
@@ -34,12 +36,17 @@ class Isolation(Protocol):
     """All descriptors from this one on are closed in a run."""
     abi: int
     """Landlock's version in use, 0 for none."""
+    import_paths: list[str]
+    """Where programs import packages from."""
 
     def open_folder(self, job: Job) -> str:
         """Make the run's empty folder, where it has one; returns the folder to run in."""
 
     def close_folder(self) -> None:
         """Remove it, with all that is in it."""
+
+    def open_streams(self, given: list[int]) -> list[int]:
+        """Let a run find its standard streams by name; returns the descriptors that it gets for those given."""
 
     def confinement(self, job: Job) -> list[Call]:
         """What a run does to give up its rights."""
@@ -68,7 +75,9 @@ class Namespaces:
 
     def __init__(self, setup: Setup, mapped_root: bool) -> None:
         folders = namespaces.readable_folders(setup.folders)
-        namespaces.build_root(folders, namespaces.package_folders(folders, kept=setup.folders))
+        hidden = namespaces.package_folders(folders, kept=setup.folders)
+        namespaces.build_root(folders, hidden, setup.packages)
+        self.import_paths = [*setup.import_paths, *([namespaces.PACKAGES] if setup.packages else [])]
         namespaces.become_nobody(mapped_root)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of uid, which would clear it
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
@@ -84,10 +93,11 @@ class Namespaces:
 
     def open_folder(self, job: Job) -> str:
         """Mount a new tmpfs, unless the last one is as good as new."""
-        if self._mounted_bytes != job.folder_bytes:
+        wanted = job.folder_bytes + (job.stream_bytes if job.names_streams else 0)
+        if self._mounted_bytes != wanted:
             self._unmount()
-            namespaces.fresh_folder(job.folder_bytes, _FILES_AT_ONCE)
-            self._mounted_bytes = job.folder_bytes
+            namespaces.fresh_folder(wanted, _FILES_AT_ONCE)
+            self._mounted_bytes = wanted
             self._as_new = namespaces.look_at_folder()
             if self.abi:
                 folder = open_path(self.folder)
@@ -107,6 +117,10 @@ class Namespaces:
         if self._folder_rules is not None:
             os.close(self._folder_rules)
             self._folder_rules = None
+
+    def open_streams(self, given: list[int]) -> list[int]:
+        """Files in the folder that hold the same."""
+        return namespaces.open_streams(given[0])
 
     def confinement(self, job: Job) -> list[Call]:
         """Landlock where there is one, no capability, and the inner filter."""
@@ -143,6 +157,13 @@ class LandlockAlone:
             raise OSError("Landlock is not in this kernel, or is off")
         read = namespaces.readable_folders(setup.folders)
         rules = list(_readable(read, namespaces.package_folders(read, kept=setup.folders)))
+        places = sorted({os.path.dirname(path) for path in setup.packages})  # noqa: PTH120
+        self.import_paths = list(setup.import_paths)
+        names = frozenset(os.path.basename(path).partition(".")[0] for path in setup.packages)  # noqa: PTH119
+        sys.meta_path.append(child.OfferedFinder(names, places))
+        # Names beside them can be listed, as an import does; what they name stays closed.
+        rules += [(open_path(path), landlock.READ_DIR) for path in places]
+        rules += [(open_path(path), landlock.READ) for path in setup.packages]
         rules += [(open_path(f"/dev/{name}"), landlock.READ_FILE | landlock.WRITE_FILE) for name in namespaces.DEVICES]
         rewritten = namespaces.keep_python_reachable()
         self.kept_descriptors = namespaces.PYTHON_FD + rewritten
@@ -182,10 +203,22 @@ class LandlockAlone:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder)
 
+    def open_streams(self, given: list[int]) -> list[int]:
+        """The same: the host's /proc opens them again."""
+        for descriptor in given[1:]:
+            # What is printed under both names comes one after the other, as in a pipe.
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+        return given
+
     def confinement(self, job: Job) -> list[Call]:
         """Landlock, and an end with the zygote's."""
         rules = self._writing if job.writes_files else self._reading
-        return [("prctl", kernel.PR_SET_PDEATHSIG, signal.SIGKILL), ("landlock_restrict_self", rules, 0)]
+        calls: list[Call] = [("prctl", kernel.PR_SET_PDEATHSIG, signal.SIGKILL), ("landlock_restrict_self", rules, 0)]
+        if job.names_streams:
+            # Its own descriptors in /proc are its own again, as they are any executed program's; Landlock keeps all
+            # else of /proc closed, and other processes of the user out.
+            calls.append(("prctl", kernel.PR_SET_DUMPABLE, 1))
+        return calls
 
     def last_filter(self) -> list[int]:
         """The inner filter, which knows the run's pid, and a listener for the zygote, which counts new processes."""

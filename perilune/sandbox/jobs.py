@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal, Self
 
 StopReason = Literal["cpu", "memory", "files", "wall", "hangup"]
+Attached = Literal["nothing", "binary", "product", "peer"]
+"""A fifth descriptor: the program to execute, an empty file to put what the command made, or a pipe to another run."""
 STOP_REASONS: Final[tuple[StopReason, ...]] = ("cpu", "memory")
 """Those that the trainer's process can send while a job is done."""
 
@@ -24,6 +26,10 @@ class Setup:
     """Folders that programs may read besides the system's."""
     import_paths: tuple[str, ...] = ()
     """Those of them that Python programs import from."""
+    packages: tuple[str, ...] = ()
+    """Files and folders of packages that programs may import besides."""
+    preloaded: tuple[str, ...] = ()
+    """Modules that are imported before any program starts."""
     abi: int | None = None
     """The newest Landlock to use; None for what the kernel has."""
 
@@ -35,8 +41,8 @@ class Setup:
     def decode(cls, text: str) -> Self:
         """The inverse of :meth:`encode`."""
         data = json.loads(text)
-        data["folders"] = tuple(data["folders"])
-        data["import_paths"] = tuple(data["import_paths"])
+        for name in ("folders", "import_paths", "packages", "preloaded"):
+            data[name] = tuple(data[name])
         return cls(**data)
 
 
@@ -50,8 +56,7 @@ class Job:
     command: tuple[str, ...] | None
     """None for Python by the zygote itself."""
     source_name: str
-    attached: Literal["nothing", "binary", "product"]
-    """A fifth descriptor: the program to execute, or an empty file to put what the command made."""
+    attached: Attached
     cpu_seconds: int
     wall_seconds: float
     memory_bytes: int
@@ -63,6 +68,10 @@ class Job:
     open_files: int
     writes_files: bool
     """Without namespaces, whether there is a folder to write to; with them there always is one."""
+    names_streams: bool = False
+    """Whether the program opens its standard streams by name (``/dev/stdin``)."""
+    stream_bytes: int = 0
+    """Of those streams together."""
 
     def encode(self) -> bytes:
         """As a message."""

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from perilune.sandbox import child, kernel, namespaces, process_tree
@@ -23,6 +22,8 @@ from perilune.sandbox.zygote import Zygote
 _RESERVED_FDS = 16
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MARGIN_BYTES = 4 << 20
+_ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+"""Numerical libraries would start a thread a core, each with memory of its own."""
 
 
 def main() -> NoReturn:
@@ -85,17 +86,21 @@ def _end_orphans() -> None:
 def _be_zygote(control: socket.socket, setup: Setup, mapped_root: bool) -> NoReturn:
     try:
         child.warm_up()
-        size = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE_BYTES
+        own_size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # /proc may be gone when it is read
         isolation: Namespaces | LandlockAlone = (
             Namespaces(setup, mapped_root) if setup.mode == "namespaces" else LandlockAlone(setup)
         )
-        sys.path += [path for path in setup.import_paths if path not in sys.path]
+        sys.path += [path for path in isolation.import_paths if path not in sys.path]
+        sys.executable = sys._base_executable  # type: ignore[attr-defined]
         os.environ.clear()
         os.environ.update(PATH="/usr/local/bin:/usr/bin:/bin", LANG="C.UTF-8", HOME=isolation.folder)
-        os.environ.update(TMPDIR=isolation.folder, PYTHONHASHSEED="0")
+        os.environ.update(TMPDIR=isolation.folder, PYTHONHASHSEED="0", **_ONE_THREAD)
+        failed = child.preload(setup.preloaded)
+        size = int(os.pread(own_size, 200, 0).split()[0]) * _PAGE_BYTES
+        os.close(own_size)
         zygote = Zygote(control, isolation, size + _MARGIN_BYTES)
         child.forget_the_package()
-        control.send(f"ready {isolation.abi} {isolation.folder}".encode())
+        control.send(f"ready {isolation.abi} {','.join(failed)} {isolation.folder}".encode())
     except (OSError, ValueError) as error:
         control.send(f"cannot isolate: {error}".encode())
         os._exit(1)

@@ -3,7 +3,8 @@
     /            a tmpfs, read-only once it is laid out
     /usr/…       the system's programs, libraries and headers, read-only; site- and dist-packages hidden
     /box         a tmpfs of limited size, new for every run; /tmp and /dev/shm lead there
-    /dev         null, zero, full, random and urandom
+    /packages    what programs may import besides, package by package, read-only
+    /dev         null, zero, full, random and urandom; stdin, stdout, stderr and fd lead to /box
                  no /proc, no /sys, no /home, no /etc but what the linker and the clock need
 
 Works without root where the kernel lets users make namespaces, and with root; either way programs run as an ordinary
@@ -36,6 +37,10 @@ _SYSTEM: Final = [
 ]
 _MAYBE_LINKS: Final = ("/bin", "/lib", "/lib32", "/lib64", "/libx32")
 DEVICES: Final = ("null", "zero", "full", "random", "urandom")
+PACKAGES: Final = "/packages"
+"""Where the packages lie that programs may import."""
+STREAMS: Final = f"{FOLDER}/.fd"
+"""Where the files of a run's standard streams lie, 0 to 2, if it opens them by name."""
 _PACKAGES: Final = ("site-packages", "dist-packages")
 _BUILD: Final = "/tmp"  # any folder that every system has; hidden for this process alone while the root is laid out
 
@@ -121,9 +126,10 @@ def enter_other_namespaces() -> None:
     kernel.unshare(kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP)
 
 
-def build_root(folders: Iterable[str], hidden: Iterable[str]) -> None:
+def build_root(folders: Iterable[str], hidden: Iterable[str], packages: Iterable[str]) -> None:
     """Make the root folder and move into it; nothing of the former one can be reached any more."""
     sources = {folder: os.path.realpath(folder) for folder in folders}
+    sources |= {f"{PACKAGES}/{Path(package).name}": os.path.realpath(package) for package in packages}
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", _BUILD, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4m,nr_inodes=4096,mode=755")
@@ -176,6 +182,10 @@ def _lay_out_devices() -> None:
         (devices / name).touch()
         kernel.bind_device(f"/host/dev/{name}", str(devices / name))
     (devices / "shm").symlink_to(f"{FOLDER}/.shm")
+    # Without a /proc nothing reopens a descriptor: the zygote lays files there, which are the streams.
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        (devices / name).symlink_to(f"{STREAMS}/{number}")
+    (devices / "fd").symlink_to(STREAMS)
 
 
 def fresh_folder(size_bytes: int, inodes: int) -> None:
@@ -183,6 +193,26 @@ def fresh_folder(size_bytes: int, inodes: int) -> None:
     options = f"size={size_bytes},nr_inodes={inodes},mode=1777"
     kernel.mount("tmpfs", FOLDER, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME, options)
     os.mkdir(f"{FOLDER}/.shm", 0o1777)  # noqa: PTH102
+
+
+def open_streams(given: int) -> list[int]:
+    """Files in the present folder for stdin, stdout and stderr, the first with what is in a descriptor."""
+    os.mkdir(STREAMS)  # noqa: PTH102
+    streams = []
+    for number in range(3):
+        path, flags = f"{STREAMS}/{number}", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        streams.append(os.open(path, flags | os.O_RDWR | (os.O_APPEND if number else 0), 0o600))
+    send(given, streams[0])
+    os.lseek(streams[0], 0, os.SEEK_SET)
+    return streams
+
+
+def send(source: int, target: int) -> int:
+    """Copy a file from its start, in the kernel alone; returns how many bytes."""
+    size, done = os.fstat(source).st_size, 0
+    while done < size and (sent := os.sendfile(target, source, done, size - done)):
+        done += sent
+    return done
 
 
 Look = tuple[int, int, int, int, int, int, int]

@@ -16,14 +16,14 @@ class WorkerPool:
 
     Args:
         setup: how the workers isolate.
-        first: a worker of that kind that has been probed.
+        first: a worker of that kind that has been probed; None where they start when they are needed.
         count: how many there are.
     """
 
-    def __init__(self, setup: Setup, first: Worker, count: int) -> None:
+    def __init__(self, setup: Setup, first: Worker | None, count: int) -> None:
         self._setup = setup
         self._changed = threading.Condition()
-        self._idle: list[Worker | None] = [None] * (count - 1) + [first]
+        self._idle: list[Worker | None] = [*[None] * (count - 1), first]
         self._busy = 0
         self._closed = False
         self.replaced = 0

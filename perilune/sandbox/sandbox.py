@@ -10,26 +10,32 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from perilune.errors import SandboxError
+from perilune.errors import SandboxError, SandboxUnavailable
 from perilune.sandbox.compiler import Compiler
-from perilune.sandbox.endings import detail_of, ending_of
-from perilune.sandbox.jobs import Job, Setup
+from perilune.sandbox.jobs import Attached, Job, Setup
 from perilune.sandbox.languages import LANGUAGES
-from perilune.sandbox.memory_files import memory_file, read_from, size_of
-from perilune.sandbox.pool import WorkerPool
+from perilune.sandbox.memory_files import memory_file
+from perilune.sandbox.packages import Packages, find_packages
 from perilune.sandbox.probes import Mode, first_worker
 from perilune.sandbox.programs import Ending, Language, Limits, Program, Run, Submission
+from perilune.sandbox.seen import seen
+from perilune.sandbox.together import run_together
 from perilune.sandbox.worker import WorkerLost
+from perilune.sandbox.workshop import Workshop
 
 _ATTEMPTS = 3
-_STDERR_END = 4096
 _DEFAULT_LIMITS = Limits()
+_NAMES_STREAMS = re.compile(rb"\bdev\b|/proc\b")
+"""What the text of a program has that opens its streams by name; the others are spared the files for it."""
+_PAGES = 64 << 10
 
 
 class Sandbox:
@@ -40,6 +46,8 @@ class Sandbox:
         mode: how to isolate; ``auto`` takes the first of namespaces and landlock whose probes all pass.
         languages: those that programs may be in, by name.
         cache: the folder for compiled headers; the user's cache folder if None.
+        packages: what Python programs may import besides its own library; :func:`find_packages` of the default ones if
+            None.
 
     Raises:
         SandboxUnavailable: this machine cannot isolate programs; says what each probe found and what to do.
@@ -52,6 +60,7 @@ class Sandbox:
         mode: Literal["auto", "namespaces", "landlock"] = "auto",
         languages: Mapping[str, Language] = LANGUAGES,
         cache: Path | None = None,
+        packages: Packages | None = None,
     ) -> None:
         if workers < 1:
             raise SandboxError(f"a sandbox needs at least 1 worker, not {workers}")
@@ -63,11 +72,14 @@ class Sandbox:
             folder for language in self._languages.values() if language.run is None for folder in language.folders
         ]
         folders = (*extra, *self._compiler.folders)
+        self._packages = find_packages() if packages is None else packages
+        self._mentions = _mentions(self._packages.modules)
         try:
-            setup, worker = first_worker(mode, Setup("namespaces", folders=folders, import_paths=tuple(imports)))
+            plain = Setup("namespaces", folders, tuple(imports), self._packages.paths)
+            setup, worker = first_worker(mode, plain)
             self._mode: Mode = setup.mode
-            self._pool = WorkerPool(setup, worker, workers)
-            self._pool.start()
+            self._workshop = Workshop(replace(setup, preloaded=self._packages.preloaded), worker, workers)
+            self._workshop.start()
         except BaseException:
             self._compiler.close()
             raise
@@ -88,7 +100,20 @@ class Sandbox:
     @property
     def replaced(self) -> int:
         """How many workers have failed and been replaced."""
-        return self._pool.replaced
+        return self._workshop.replaced
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """What Python programs may import besides its own library: top names, of what can be imported here.
+
+        Raises:
+            SandboxUnavailable: no worker that imports them can be started.
+        """
+        try:
+            failed = self._workshop.failed()
+        except WorkerLost as failure:
+            raise SandboxUnavailable(f"no worker with the packages {self._packages.names} starts: {failure}") from None
+        return self._packages.modules - set(failed)
 
     def run(
         self,
@@ -124,8 +149,13 @@ class Sandbox:
                 attached = [files.enter_context(build.binary)]
             source_fd = files.enter_context(memory_file(source, sealed=True))
             job = _job(language.run, language.source_name, limits, "binary" if attached else "nothing")
+            if _NAMES_STREAMS.search(source):
+                # stdin, and room for all that stdout and stderr may hold
+                longest = max(map(len, inputs), default=0)
+                job = replace(job, names_streams=True, stream_bytes=longest + 2 * job.file_bytes + _PAGES)
+            packages = language.run is None and self._mentions.search(source) is not None
             for given in inputs:
-                runs.append(self._run(job, given, [source_fd, *attached], limits))
+                runs.append(self._run(job, given, [source_fd, *attached], limits, packages=packages))
                 if stop is not None and stop(runs[-1]):
                     break
         return Submission(compiled, tuple(runs))
@@ -133,7 +163,7 @@ class Sandbox:
     def close(self) -> None:
         """End every worker, once their jobs are done."""
         if os.getpid() == self._owner:
-            self._pool.close()
+            self._workshop.close()
             self._compiler.close()
 
     def _language(self, name: str) -> Language:
@@ -148,42 +178,67 @@ class Sandbox:
         with memory_file(source, sealed=True) as source_fd:
             return self._run(_job(words, source_name, limits, "product"), b"", [source_fd, product], limits)
 
-    def _run(self, job: Job, given: bytes, descriptors: list[int], limits: Limits) -> Run:
+    def _run(self, job: Job, given: bytes, descriptors: list[int], limits: Limits, *, packages: bool = False) -> Run:
         """One run, tried again on another worker where one fails."""
         failure = ""
         for _ in range(_ATTEMPTS):
             try:
                 with memory_file(given) as stdin, memory_file() as stdout, memory_file() as stderr:
-                    return self._attempt(job, [stdin, stdout, stderr, *descriptors], limits)
+                    with self._workshop.pool(packages=packages).worker() as worker:
+                        result = worker.do(job, [stdin, stdout, stderr, *descriptors], limits)
+                    return seen(result, stdout, stderr, limits)
             except (WorkerLost, OSError) as error:
                 failure = str(error)
-        return Run(Ending.INFRASTRUCTURE, None, None, b"", b"", 0.0, 0.0, 0.0, f"the sandbox failed: {failure}")
+        return _failed(failure)
 
-    def _attempt(self, job: Job, descriptors: list[int], limits: Limits) -> Run:
-        with self._pool.worker() as worker:
-            result = worker.do(job, descriptors, limits)
-        _, stdout, stderr, *_ = descriptors
-        sizes = size_of(stdout), size_of(stderr)
-        stderr_end = read_from(stderr, _STDERR_END, max(0, sizes[1] - _STDERR_END))
-        ending = ending_of(result, *sizes, stderr_end, limits)
-        return Run(
-            ending=ending,
-            exit_code=result.exit_code if ending is Ending.EXITED else None,
-            signal=result.signal,
-            stdout=read_from(stdout, limits.output_bytes),
-            stderr=read_from(stderr, limits.output_bytes),
-            cpu_seconds=result.cpu_seconds,
-            wall_seconds=result.wall_seconds,
-            peak_memory_mb=result.peak_memory_kb / 1024,
-            detail=detail_of(ending, result, limits),
-        )
+    def run_pair(self, first: Program, second: Program, limits: Limits = _DEFAULT_LIMITS) -> tuple[Run, Run]:
+        """Run two Python programs at the same time, each with its standard input and :data:`PEER_FD` as two ends of
+        pipes to the other, and with no other tie.
+
+        Args:
+            first: whose limits are these.
+            second: the one that ends the first where it ends itself; has the same limits.
+            limits: of each of them.
+
+        Raises:
+            SandboxError: a language is not python, the sandbox is closed, or this is a fork of its process.
+        """
+        if os.getpid() != self._owner:
+            raise SandboxError("a sandbox belongs to the process that made it: make another in this one")
+        languages = [self._language(program.language) for program in (first, second)]
+        if any(language.run is not None for language in languages):
+            raise SandboxError("only two programs in Python can be run as a pair")
+        sources = [program.source.encode("utf-8", "surrogatepass") for program in (first, second)]
+        packages = [self._mentions.search(source) is not None for source in sources]
+        failure = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                pools = (
+                    self._workshop.pool(packages=packages[0]),
+                    self._workshop.pool(packages=packages[1], partner=True),
+                )
+                job = _job(None, languages[0].source_name, limits, "peer")
+                return run_together(pools, job, (sources[0], sources[1]), limits)
+            except (WorkerLost, OSError) as error:
+                failure = str(error)
+        return _failed(failure), _failed(failure)
+
+
+def _failed(reason: str) -> Run:
+    return Run(Ending.INFRASTRUCTURE, None, None, b"", b"", 0.0, 0.0, 0.0, f"the sandbox failed: {reason}")
+
+
+def _mentions(modules: frozenset[str]) -> re.Pattern[bytes]:
+    """Finds the name of a module in a program's text; nothing, where there are none."""
+    names = "|".join(sorted(map(re.escape, modules)))
+    return re.compile(rf"\b(?:{names})\b".encode() if names else rb"(?!)")
 
 
 def _job(
     command: tuple[str, ...] | None,
     source_name: str,
     limits: Limits,
-    attached: Literal["nothing", "binary", "product"],
+    attached: Attached,
 ) -> Job:
     compiling = attached == "product"
     return Job(

@@ -87,9 +87,11 @@ class Worker:
         word, _, rest = message.decode(errors="replace").partition(" ")
         if word != "ready":
             raise WorkerLost(f"{word} {rest}")
-        abi, _, folder = rest.partition(" ")
+        abi, failed, folder = rest.split(" ", 2)
         self.abi = int(abi)
         """The version of Landlock that it uses, 0 for none."""
+        self.failed = tuple(failed.split(",")) if failed else ()
+        """What was to be imported beforehand, and cannot be."""
         if folder.startswith(f"{tempfile.gettempdir()}/perilune-sandbox-"):
             self._folder = Path(folder).parent.parent
         self._spared_bytes = process_tree.anonymous_bytes(self.pid)
@@ -105,11 +107,19 @@ class Worker:
         Raises:
             WorkerLost: the zygote failed; close this worker, and try the job on another.
         """
+        self.begin(job, descriptors)
+        return self.finish(job, limits)
+
+    def begin(self, job: Job, descriptors: list[int]) -> None:
+        """Start a job, as :meth:`do` does; the descriptors may be closed then."""
         self.runs += 1
         try:
             socket.send_fds(self._control, [job.encode()], descriptors)
         except OSError as error:
             raise WorkerLost(f"the zygote is gone: {error}") from error
+
+    def finish(self, job: Job, limits: Limits) -> Result:
+        """Wait for the end of the job that was begun."""
         deadline = time.monotonic() + job.wall_seconds + _MARGIN_SECONDS
         look = time.monotonic() + _FIRST_LOOK_SECONDS
         while not self._readable(min(look, deadline)):

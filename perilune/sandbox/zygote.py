@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from perilune.sandbox import child, task_counter
+from perilune.sandbox import child, namespaces, task_counter
 from perilune.sandbox.calls import CANNOT, Call, Calls, Spawner
 from perilune.sandbox.isolation import Isolation
 from perilune.sandbox.jobs import STOP_REASONS, Job, Result, StopReason
@@ -66,7 +66,13 @@ class Zygote:
     def _do(self, job: Job, descriptors: list[int]) -> Result:
         folder = self._isolation.open_folder(job)
         _lay_out(job, folder, descriptors)
-        result = self._run(job, folder, descriptors)
+        streams = self._isolation.open_streams(descriptors[:3]) if job.names_streams else []
+        result = self._run(job, folder, [*streams, *descriptors[len(streams) :]])
+        for stream, descriptor in zip(streams, descriptors, strict=False):
+            if stream != descriptor:
+                if descriptor != descriptors[0]:
+                    namespaces.send(stream, descriptor)
+                os.close(stream)
         self._isolation.close_folder()
         for descriptor in descriptors:
             os.close(descriptor)
@@ -229,16 +235,9 @@ def _lay_out(job: Job, folder: str, descriptors: list[int]) -> None:
 def _copy(source: int, path: str, mode: int) -> None:
     target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        _send(source, target)
+        namespaces.send(source, target)
     finally:
         os.close(target)
-
-
-def _send(source: int, target: int) -> int:
-    size, done = os.fstat(source).st_size, 0
-    while done < size and (sent := os.sendfile(target, source, done, size - done)):
-        done += sent
-    return done
 
 
 def _take_product(folder: str, target: int, limit: int) -> int:
@@ -252,7 +251,7 @@ def _take_product(folder: str, target: int, limit: int) -> int:
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
             return 0
-        return _send(source, target)
+        return namespaces.send(source, target)
     finally:
         os.close(source)
 
