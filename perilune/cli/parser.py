@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_merge(parsers)
     _add_looking(parsers)
     _add_serve(parsers)
+    _add_reward(parsers)
     _add_sandbox(parsers)
     return parser
 
@@ -130,6 +131,33 @@ def _add_serve(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     serve.add_argument("--python", metavar="PYTHON", help="the Python that has vLLM, e.g. .venv-vllm/bin/python")
     serve.add_argument("arguments", nargs="*", help="after --: for vllm serve, e.g. --port 8000")
     serve.set_defaults(command=commands.serve)
+
+
+def _add_reward(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    reward = parsers.add_parser("reward", help="try the rewards of a recipe, without a model")
+    actions = reward.add_subparsers(title="actions", metavar="ACTION", required=True)
+    test = actions.add_parser(
+        "test",
+        help="show how references and responses are read, and name the references that cannot be",
+        description="Reads every reference of a recipe, and shows for some problems how reference and response are "
+        "read, which rule decides, and the verdict. The exit status is 1 if a reference cannot be read, or a verdict "
+        "is not as it should be.",
+    )
+    test.add_argument("recipe", type=Path, metavar="RECIPE", help="its model need not be there")
+    test.add_argument(
+        "--response",
+        metavar="TEXT",
+        help="grade this text, or standard input if it is -; by default the reference stated as a response, the worked "
+        "solution where there is one, and a wrong answer",
+    )
+    which = test.add_mutually_exclusive_group()
+    which.add_argument("--problem", metavar="ID", help="show this problem; perilune problems lists the ids")
+    which.add_argument("--count", type=_natural, metavar="N", help="show so many problems; 3, or 1 with --response")
+    test.add_argument("--source", choices=("train", "heldout"), help="look at this source alone; by default at both")
+    test.add_argument("--all", action="store_true", help="name every reference that cannot be read, not the first 20")
+    test.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_set(test)
+    test.set_defaults(command=commands.reward_test)
 
 
 def _add_sandbox(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -159,8 +159,9 @@ def keep_references(folder: Path, references: References) -> None:
 def unreadable_lines(source: str, references: SourceReferences, most: int | None = None) -> list[str]:
     """How many references of a source cannot be read, and then each by name with why, or the first of them."""
     faults = references.unreadable
-    count = f"{len(faults):,}" if faults else "none"
-    lines = [f"{source}: {count} of {references.problems:,} reference answers cannot be read" + (":" if faults else "")]
+    if not faults:
+        return [f"{source}: all of {references.problems:,} reference answers can be read"]
+    lines = [f"{source}: {len(faults):,} of {references.problems:,} reference answers cannot be read:"]
     lines += [f"  {fault.id}: {fault.why}" for fault in faults[:most]]
     if most is not None and len(faults) > most:
         lines.append(f"  … and {len(faults) - most:,} more")

@@ -116,6 +116,7 @@ def test_help_names_every_command() -> None:
         "doctor",
         "recipe",
         "problems",
+        "reward",
         "serve",
     ):
         assert re.search(rf"\n    {name}\s", done.stdout)
