@@ -150,8 +150,8 @@ def _stated_by_pattern(answer: str, pattern: str) -> str:
     found = re.search(pattern, text)
     if found is None or (found.group(1) or "").strip() != answer.strip():
         raise RewardError(
-            f"no text can be made that rewards.answer_form = '{PATTERN_FORM} {pattern}' finds {answer!r} in; use one of "
-            f"{', '.join(ANSWER_FORMS)} where responses are made from answers, or a plainer pattern"
+            f"no text can be made in which rewards.answer_form = '{PATTERN_FORM} {pattern}' finds {answer!r}; use "
+            f"one of {', '.join(ANSWER_FORMS)} where responses are made from answers, or a plainer pattern"
         )
     return text
 

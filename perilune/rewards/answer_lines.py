@@ -29,7 +29,8 @@ _SENTENCE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*_\"')\]]|$)|[。！？]|\n|$")
 _REASON = re.compile(
-    r",?\s+(?:because|since|which|where|so that|as (?:we|it|the|there)|given that|for which)\b|,\s+(?:as|so|not|and not)\b|，|；"
+    r",?\s+(?:because|since|which|where|so that|as (?:we|it|the|there)|given that|for which)\b"
+    r"|,\s+(?:as|so|not|and not)\b|，|；"
 )
 _MATH = re.compile(
     r"\$\$?(?P<dollar>[^$\n]{1,400})\$\$?|\\\((?P<paren>[^\n]{1,400}?)\\\)|\\\[(?P<square>[^\n]{1,400}?)\\\]"
