@@ -1,7 +1,7 @@
 """A reference answer must pass its own reward, and a wrong one must not: else nothing can be judged (k1.5, 2.1).
 
-Both are asked of the reward itself. The second finds references that a reward cannot read, and takes for equal to
-themselves as mere text: a broken formula, or question marks.
+All is asked of the reward itself: first whether it can read the reference, as before a run without curation, then for
+a grade of the reference and of a wrong answer.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from perilune.curation.fates import Dropped, Reason
 from perilune.data.generators import form_to_write, stated
-from perilune.errors import PeriluneError
+from perilune.errors import PeriluneError, RewardError
 from perilune.rewards.answers import AnswerForm, answer_in
 from perilune.rewards.pool import GradingPool
+from perilune.rewards.references import find_unreadable
 from perilune.rewards.router import BUILT_IN, check_reward_name
 from perilune.sandbox.tasks import FunctionTask, read_task
 from perilune.types import Grade, GradeRequest, Problem, Verdict
@@ -52,33 +53,38 @@ def reference_response(problem: Problem, form: AnswerForm) -> str | None:
 def find_unverifiable(
     problems: Sequence[Problem], grader: GradingPool, form: AnswerForm, progress: Callable[[int, int], None]
 ) -> list[Dropped]:
-    """Problems without a reference answer, and those whose reference does not pass its own reward.
+    """Problems without a reference answer, and those whose reference their own reward cannot read or does not pass.
 
     Args:
         problems: of unique ids.
         grader: has nothing else to grade meanwhile.
         form: where a response states its answer.
-        progress: called with (problems graded, problems in all).
+        progress: called with (askings done, askings in all): three for each problem.
     """
     dropped: dict[str, Dropped] = {}
     owner: dict[str, Problem] = {}
+    responses: dict[str, str] = {}
     for problem in problems:
         found = _examined(problem, form)
         if isinstance(found, Dropped):
             dropped[problem.id] = found
-        elif found is not None:
+        else:
             owner[problem.id] = problem
-            for probe, response in (("reference", found), ("other", _stated(_OTHER, form))):
-                grader.submit(GradeRequest(f"{problem.id}\n{probe}", problem, response))
-    graded = 0
-    for part in (grader.finished, grader.drain):
-        for request_id, grade in part():
-            graded += 1
-            name, _, probe = request_id.rpartition("\n")
-            fault = _fault(probe, grade)
-            if fault and (name not in dropped or probe == "reference"):
-                dropped[name] = Dropped(owner[name], Reason.UNVERIFIABLE, fault[:300])
-        progress(graded, 2 * len(owner))
+            responses |= {problem.id: found} if found is not None else {}
+    total = 3 * len(owner)
+    for unreadable in find_unreadable(list(owner.values()), grader, lambda done, _: progress(done, total)):
+        fault = f"the reference cannot be read: {unreadable.why}"
+        dropped[unreadable.id] = Dropped(owner[unreadable.id], Reason.UNVERIFIABLE, fault[:300])
+    for name, response in responses.items():
+        if name not in dropped:
+            for probe, text in (("reference", response), ("other", _stated(_OTHER, form))):
+                grader.submit(GradeRequest(f"{name}\n{probe}", owner[name], text))
+    for request_id, grade in grader.drain():
+        name, _, probe = request_id.rpartition("\n")
+        fault = _fault(probe, grade)
+        if fault and (name not in dropped or probe == "reference"):
+            dropped[name] = Dropped(owner[name], Reason.UNVERIFIABLE, fault[:300])
+    progress(total, total)
     return [dropped[problem.id] for problem in problems if problem.id in dropped]
 
 
@@ -102,6 +108,11 @@ def _examined(problem: Problem, form: AnswerForm) -> Dropped | str | None:
         return Dropped(problem, Reason.NO_ANSWER, "there is no reference answer")
     try:
         check_reward_name(problem.reward)
+    except RewardError as error:
+        return Dropped(problem, Reason.UNVERIFIABLE, str(error)[:300])
+    try:
         return reference_response(problem, form)
+    except RewardError:
+        return None  # No text can be made from a pattern of the user's own.
     except (ValueError, KeyError, TypeError, PeriluneError) as error:
         return Dropped(problem, Reason.UNVERIFIABLE, f"the reference cannot be read: {error}"[:300])

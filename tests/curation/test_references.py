@@ -10,7 +10,9 @@ import pytest
 from perilune.curation.references import find_unverifiable, reference_response
 from perilune.data.demonstrations import generator_demonstrations
 from perilune.recipe.problems import GeneratorConfig, SourceConfig
+from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.pool import GradingPool
+from perilune.sandbox.tasks import FunctionTask, task_json
 from perilune.types import Message, Problem
 
 
@@ -33,9 +35,9 @@ def test_what_can_be_judged_stays(grader: GradingPool, answer: str, form: str) -
     [
         ("", "no_answer", "no reference answer"),
         ("  ", "no_answer", "no reference answer"),
-        ("???", "unverifiable", "cannot judge by it"),
-        (r"\frac{", "unverifiable", "cannot judge by it"),
-        ("x" * 300, "unverifiable", "its own reward says wrong: answer of 300 characters"),
+        ("???", "unverifiable", "the reference cannot be read: "),
+        (r"\frac{", "unverifiable", "the reference cannot be read: "),
+        ("x" * 300, "unverifiable", "300 characters"),
     ],
 )
 def test_what_cannot_be_judged_goes(grader: GradingPool, answer: str, reason: str, detail: str) -> None:
@@ -67,7 +69,7 @@ def test_order_and_ids_survive_and_progress_is_told(grader: GradingPool) -> None
     pile = [problem("???", name="a\nb"), problem("2", name="c"), problem("", name="d"), problem("((", name="e")]
     found = find_unverifiable(pile, grader, "any", lambda *p: told.append(p))
     assert [fate.problem.id for fate in found] == ["a\nb", "d", "e"]
-    assert told[-1] == (6, 6)
+    assert told[-1] == (9, 9)
 
 
 def test_references_of_other_rewards() -> None:
@@ -94,3 +96,22 @@ def test_a_worked_solution_as_the_reference_is_judged_by_its_answer(
     grader: GradingPool, solution: str, form: str
 ) -> None:
     assert find_unverifiable([problem(solution)], grader, form, quiet) == []
+
+
+def test_a_task_that_refuses_its_own_solution_goes_and_one_without_stays() -> None:
+    check = "def check(candidate):\n    assert candidate(2) == 4\n"
+    right, wrong = (
+        problem(task_json(FunctionTask("twice", check, "def twice(x):\n", f"    return {n} * x\n")), "code", str(n))
+        for n in (2, 3)
+    )
+    unsolved = problem(task_json(FunctionTask("twice", check, "def twice(x):\n")), "code", "unsolved")
+    with GradingPool(RewardsConfig(timeout_seconds=200)) as pool:
+        (found,) = find_unverifiable([right, wrong, unsolved], pool, "any", quiet)
+    assert found.problem is wrong and "own solution" in found.detail
+
+
+def test_a_pattern_that_no_text_can_be_made_from_drops_nothing_that_can_be_read() -> None:
+    form = "pattern: (?:x|y)z{2} is (.+)"
+    with GradingPool(RewardsConfig(answer_form=form)) as pool:
+        found = find_unverifiable([problem("18"), problem("???", name="q")], pool, form, quiet)
+    assert [fate.problem.id for fate in found] == ["q"]
