@@ -246,8 +246,9 @@ class GradeRequest:
     problem: Problem
     response: str
     stop: Stop = Stop.ENDED
-    ask: Literal["grade", "reference", "explanation"] = "grade"
-    """reference: is the problem's reference answer readable? The grade is then right, or wrong and says why not.
+    ask: Literal["grade", "trial", "reference", "explanation"] = "grade"
+    """trial: a grade that says whether the reward works: what takes too much of its worker is an error, not wrong.
+    reference: is the problem's reference answer readable? The grade is then right, or wrong and says why not.
     explanation: a grade, and how it came about."""
 
 

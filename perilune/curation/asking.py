@@ -214,5 +214,5 @@ def _check_whole(found: Mapping[str, Mapping[int, Segment]], samples: int) -> No
 
 def rewards_key(settings: Mapping[str, object]) -> str:
     """The name of the rewards' settings for the cache: those alone that a grade depends on."""
-    free = {"workers", "timeout_seconds", "retries"}
+    free = {"workers", "timeout_seconds", "cpu_seconds", "memory_mb", "retries"}
     return json.dumps({key: value for key, value in sorted(settings.items()) if key not in free}, default=str)

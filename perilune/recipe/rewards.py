@@ -71,8 +71,14 @@ class RewardsConfig(Section):
     """Share of the score that a right form alone earns; the rest is for being right."""
     workers: PositiveInt = 1
     """Grading processes."""
-    timeout_seconds: PositiveFloat = 5.0
-    """Time limit of one grading; beyond it the worker is ended and the grade is an error."""
+    cpu_seconds: PositiveFloat = 5.0
+    """Processor time of one grading; beyond it the response is wrong, for it is what it says that takes so long. Waiting
+    costs nothing, and programs that the reward code runs have limits of their own."""
+    memory_mb: PositiveInt = 1024
+    """Memory of one grading, in MiB beside what its worker holds already; beyond it the response is wrong."""
+    timeout_seconds: PositiveFloat = 60.0
+    """Wall time of one grading, generous, for a busy machine makes it wait; beyond it, which says nothing of the
+    response, the worker is ended and the grade is an error."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often a grading that ended in an error is tried again."""
     unreadable_references: Literal["leave_out", "refuse"] = "leave_out"

@@ -1,7 +1,8 @@
 """What the pool and its workers say to each other: lines of JSON, so that nothing received is ever executed.
 
 To a worker: a task. From a worker: READY once it has started, then for each task STARTED (its reward is built, the
-time limit runs from here) and a grade, with an explanation where one was asked for.
+time limit runs from here) and a grade, with an explanation where one was asked for. LEAVING comes before the
+last grade of a worker that holds on to more memory than it should.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from perilune.types import Explanation, Grade, GradeRequest, Message, Problem, S
 
 READY = b"ready"
 STARTED = b"started"
+LEAVING = b"leaving"
 
 MAX_DETAIL_CHARACTERS = 500
 EXPLAINED = tuple(field.name for field in fields(Explanation) if field.name != "grade")
@@ -34,14 +36,21 @@ def decode_task(data: bytes) -> GradeRequest:
     return GradeRequest(record["id"], decoded, record["response"], Stop(record["stop"]), record["ask"])
 
 
-def encode_grade(found: Grade | Explanation) -> bytes:
+def encode_grade(found: Grade | Explanation, *, over_limit: bool = False) -> bytes:
     """A grade, explained or not, as bytes; its detail is cut to one short line, other texts keep their lines."""
     grade = found.grade if isinstance(found, Explanation) else found
     detail = " ".join(grade.detail.split())[:MAX_DETAIL_CHARACTERS]
     record: dict[str, Any] = {"verdict": str(grade.verdict), "score": grade.score, "detail": detail}
     if isinstance(found, Explanation):
-        record["explanation"] = {name: str(getattr(found, name))[:MAX_DETAIL_CHARACTERS] for name in EXPLAINED}
+        record["explanation"] = {name: _cut(str(getattr(found, name))) for name in EXPLAINED}
+    if over_limit:
+        record["over_limit"] = True
     return json.dumps(record).encode("ascii")
+
+
+def is_over_limit(data: bytes) -> bool:
+    """Whether what :func:`encode_grade` encoded says that the grading went over its bounds."""
+    return bool(json.loads(data).get("over_limit", False))
 
 
 def decode_grade(data: bytes) -> Grade:
@@ -68,3 +77,7 @@ def decode_explanation(data: bytes) -> Explanation:
     if not isinstance(told, dict):
         raise GarbledMessage(f"{data[:40]!r} instead of an explanation")
     return Explanation(grade, **{name: str(told.get(name, "")) for name in EXPLAINED})
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_DETAIL_CHARACTERS else f"{text[: MAX_DETAIL_CHARACTERS - 1]}…"

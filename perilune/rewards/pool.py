@@ -24,7 +24,8 @@ from typing import Self
 from perilune.errors import RewardError
 from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.channel import GarbledMessage
-from perilune.rewards.messages import READY, STARTED, decode_explanation, decode_grade
+from perilune.rewards.limits import over_limit_grade, over_time
+from perilune.rewards.messages import LEAVING, READY, STARTED, decode_explanation, decode_grade, is_over_limit
 from perilune.rewards.router import check_reward_name
 from perilune.rewards.workers import WorkerProcess
 from perilune.types import Explanation, Grade, GradeRequest, Verdict
@@ -44,9 +45,11 @@ class PoolStats:
     errors: int = 0
     """Grades delivered as errors, after all retries."""
     timeouts: int = 0
-    """Gradings ended because their time was up."""
+    """Gradings ended because their wall time was up."""
+    over_limit: int = 0
+    """Gradings that took more processor time or memory than they may, so that their responses are wrong."""
     restarts: int = 0
-    """Workers replaced, after a timeout or because they died."""
+    """Workers replaced: after a timeout, because they died, or because they held on to too much memory."""
     retries: int = 0
     """Gradings tried again."""
     busy_seconds: float = 0.0
@@ -60,9 +63,10 @@ class _CannotStart(Exception):
 class GradingPool:
     """Grades in worker processes; use it as a context manager.
 
-    A worker gets ``rewards.timeout_seconds`` for a grading (importing the reward does not count); then it is killed. A
-    grading that is killed, dies, raises or ends in an error is tried ``rewards.retries`` times more, then its grade is
-    an error that says what happened.
+    A grading gets ``rewards.cpu_seconds`` of processor time and ``rewards.memory_mb`` (importing the reward does not
+    count); a response that takes more is wrong, and its worker goes on, or is replaced where it comes to no end. After
+    ``rewards.timeout_seconds`` of wall time the worker is killed. A grading that is killed, dies, raises or ends in an
+    error is tried ``rewards.retries`` times more, then its grade is an error that says what happened.
 
     Args:
         rewards: the recipe's [rewards].
@@ -265,7 +269,8 @@ class GradingPool:
             worker.end()
             self._replace(worker, f"sent {error}")
         except (EOFError, OSError):
-            self._replace(worker, f"died ({worker.exit_text()})")
+            ending = worker.exit_text()
+            self._replace(worker, "did not come to itself" if worker.over_time else f"died ({ending})")
 
     def _take(self, worker: WorkerProcess, message: bytes) -> None:
         request = worker.task
@@ -277,6 +282,8 @@ class GradingPool:
         elif message == STARTED:
             worker.started()
             self._fruitless_starts = 0
+        elif message == LEAVING:
+            worker.leaving = True
         else:
             grade = decode_grade(message)
             if request.ask == "explanation":
@@ -284,7 +291,10 @@ class GradingPool:
             self._count_busy(worker)
             worker.idle()
             self._fruitless_starts = 0
-            self._settle(request, grade)
+            self._settle(request, grade, over_limit=is_over_limit(message))
+            if worker.leaving:
+                worker.end()
+                self._replace(worker, "held on to more memory than a grading may take (rewards.memory_mb)")
 
     def _count_busy(self, worker: WorkerProcess) -> None:
         self._stats = replace(self._stats, busy_seconds=self._stats.busy_seconds + worker.busy_seconds())
@@ -311,9 +321,10 @@ class GradingPool:
         self._on_event(f"grading worker {worker.number} {reason}; a new one takes its place")
         self._workers[worker.number] = self._new_worker(worker.number)
         if worker.task is not None:
-            self._settle(worker.task, Grade(Verdict.ERROR, 0.0, f"the grading worker {reason}"))
+            grade = _last_grade(worker, worker.task, reason, self._config.cpu_seconds)
+            self._settle(worker.task, grade, over_limit=worker.over_time)
 
-    def _settle(self, request: GradeRequest, grade: Grade) -> None:
+    def _settle(self, request: GradeRequest, grade: Grade, *, over_limit: bool) -> None:
         """Deliver a grade, or queue its request again if it is an error that may be retried."""
         failed = grade.verdict is Verdict.ERROR
         with self._changed:
@@ -325,9 +336,19 @@ class GradingPool:
                 del self._attempts[request.id]
                 self._finished.append((request.id, grade))
                 self._stats = replace(
-                    self._stats, graded=self._stats.graded + 1, errors=self._stats.errors + int(failed)
+                    self._stats,
+                    graded=self._stats.graded + 1,
+                    errors=self._stats.errors + int(failed),
+                    over_limit=self._stats.over_limit + int(over_limit),
                 )
                 failed = False
             self._changed.notify_all()
         if failed:
             self._on_event(f"grading {request.id} again: {grade.detail}")
+
+
+def _last_grade(worker: WorkerProcess, request: GradeRequest, reason: str, cpu_seconds: float) -> Grade:
+    """Of what a worker was grading when it ended."""
+    if worker.over_time:
+        return over_limit_grade(request, over_time(cpu_seconds))
+    return Grade(Verdict.ERROR, 0.0, f"the grading worker {reason}")

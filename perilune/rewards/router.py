@@ -107,7 +107,7 @@ def _code(config: RewardsConfig) -> Reward:
             f"rewards.timeout_seconds = {config.timeout_seconds:g} would end judgements that may still be going on for "
             f"{config.code.longest_seconds:g} s by the limits of [rewards.code]; raise it"
         )
-    return CodeReward(build_judge(config.code), config.format_weight)
+    return CodeReward(build_judge(config.code), config.format_weight, in_thinking=config.thinking_counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ class BuiltIn:
     reference: Literal["answer", "construction", "none"] = "answer"
     """What its problems have: an answer that a response states, and that might be guessed; a construction, such as a
     program's tests, which nobody guesses; or none, for it looks at the form alone."""
+    runs_programs: bool = False
+    """Whether what it does is done in other processes, under limits of their own."""
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
@@ -127,5 +129,5 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "format": BuiltIn(_format, "none"),
     "think_format": BuiltIn(_think_format, "none"),
     "reasoning_gym": BuiltIn(_reasoning_gym),
-    "code": BuiltIn(_code, "construction"),
+    "code": BuiltIn(_code, "construction", runs_programs=True),
 }

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from perilune.protocols import Explains, ReadsReferences, Reward
 from perilune.recipe.rewards import RewardsConfig
-from perilune.rewards.messages import READY, STARTED, decode_task, encode_grade
-from perilune.rewards.router import build_reward
+from perilune.rewards.limits import OverLimit, held_bytes, over_limit_grade, within
+from perilune.rewards.messages import LEAVING, READY, STARTED, decode_task, encode_grade
+from perilune.rewards.router import BUILT_IN, build_reward
 from perilune.types import Explanation, Grade, GradeRequest, Problem, Verdict
 
 _ORPHAN_MARGIN_SECONDS = 5.0
@@ -26,20 +27,45 @@ def main(descriptor: int, config_json: str, start_seconds: float) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     rewards: dict[str, Reward] = {}
+    held = held_bytes()  # With what the rewards bring with them, and without what gradings leave behind.
     with socket.socket(fileno=descriptor) as pool, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         _say(pool, READY)
         for line in pool.makefile("rb"):
             request = decode_task(line)
+            before = held_bytes()
             try:
                 with _bounded(start_seconds):
                     reward = _built(request.problem.reward, config, rewards)
+                held += held_bytes() - before
             except Exception as error:
                 _say(pool, encode_grade(_failed(error)))
                 continue
             _say(pool, STARTED)
+            over_limit = False
             with _bounded(config.timeout_seconds):
-                found = _explained(reward, request) if request.ask == "explanation" else _grade(reward, request)
-            _say(pool, encode_grade(found))
+                try:
+                    found = _judged(reward, request, config)
+                except OverLimit as error:
+                    found, over_limit = over_limit_grade(request, str(error)), True
+            leaving = held_bytes() > held + (config.memory_mb << 20)
+            if leaving:
+                _say(pool, LEAVING)
+            _say(pool, encode_grade(found, over_limit=over_limit))
+            if leaving:
+                return
+
+
+def _judged(reward: Reward, request: GradeRequest, config: RewardsConfig) -> Grade | Explanation:
+    """What the reward finds.
+
+    Raises:
+        OverLimit: it would take more than it may.
+    """
+    judge = _explained if request.ask == "explanation" else _grade
+    known = BUILT_IN.get(request.problem.reward)
+    if known is not None and known.runs_programs:
+        return judge(reward, request)
+    return within(config.cpu_seconds, config.memory_mb, lambda: judge(reward, request))
 
 
 def _say(pool: socket.socket, message: bytes) -> None:
@@ -57,6 +83,8 @@ def _explained(reward: Reward, request: GradeRequest) -> Grade | Explanation:
         return _grade(reward, request)
     try:
         found = reward.explain(request.problem, request.response, request.stop)
+    except (MemoryError, RecursionError):
+        raise
     except Exception as error:
         return _failed(error)
     if isinstance(found, Explanation):
@@ -79,6 +107,8 @@ def _grade(reward: Reward, request: GradeRequest) -> Grade:
         if request.ask == "reference":
             return _reading(reward, request.problem)
         grade = reward(request.problem, request.response, request.stop)
+    except (MemoryError, RecursionError):
+        raise
     except Exception as error:
         return _failed(error)
     if not isinstance(grade, Grade):

@@ -13,6 +13,7 @@ import time
 
 from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.channel import Channel
+from perilune.rewards.limits import OVER_TIME_SIGNAL
 from perilune.rewards.messages import encode_task
 from perilune.types import GradeRequest
 
@@ -42,6 +43,7 @@ class WorkerProcess:
         self.number = number
         self.task: GradeRequest | None = None
         self.ready = False
+        self.leaving = False
         self._config = config
         self._start_seconds = start_seconds
         self.limit_seconds = start_seconds
@@ -102,6 +104,11 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_REAP_SECONDS)
         return self._process.returncode is not None
+
+    @property
+    def over_time(self) -> bool:
+        """Whether the kernel ended it because its grading would not come to an end; after :meth:`exit_text`."""
+        return self._process.returncode == -OVER_TIME_SIGNAL
 
     def exit_text(self) -> str:
         """End it, and say how it ended."""

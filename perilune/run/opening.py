@@ -17,6 +17,7 @@ _FREE = {"name", "output", "threads", "rl.iterations"}
 _FREE |= {"rl.learning_rate", "sft.learning_rate", "sft.final_learning_rate", "trainer.dtype"}
 _FREE |= {"trainer.max_skipped_steps", "trainer.timeout_seconds", "engine.timeout_seconds"}
 _FREE |= {"rewards.workers", "rewards.retries", "rewards.timeout_seconds"}
+_FREE |= {"rewards.cpu_seconds", "rewards.memory_mb"}
 
 
 def check_run(recipe: Recipe, *, resume: bool, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from perilune.types import Grade, GradeRequest, Message, Problem, Stop, Verdict
 
 OWN = textwrap.dedent(
     """
-    import os, resource, signal, subprocess, sys, time
+    import itertools, os, signal, subprocess, sys, time
     from pathlib import Path
     from perilune.types import Grade, Verdict
 
@@ -86,8 +87,34 @@ OWN = textwrap.dedent(
         time.sleep(1000)
 
     def devour(problem, response, stop):
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-        return [bytes(1 << 20) for _ in range(1 << 20)]
+        return [bytearray(1 << 20) for _ in range(1 << 20)]
+
+    def wait(problem, response, stop):
+        time.sleep(2)
+        return RIGHT
+
+    def spin(problem, response, stop):
+        while True:
+            pass
+
+    def spin_and_catch(problem, response, stop):
+        while True:
+            try:
+                spin(problem, response, stop)
+            except BaseException:
+                pass
+
+    def spin_in_one_step(problem, response, stop):
+        return any(itertools.repeat(0))
+
+    def deep(problem, response, stop):
+        return deep(problem, response, stop)
+
+    kept = []
+
+    def keep(problem, response, stop):
+        kept.append(bytearray(40 << 20))
+        return Grade(Verdict.RIGHT, 1.0, f"{os.getpid()} {len(kept)}")
 
     def write_to_the_pool(garbage):
         for name in os.listdir("/proc/self/fd"):
@@ -213,6 +240,56 @@ def test_the_time_limit_holds(own_rewards, reward):
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.parametrize(
+    ("reward", "detail", "replaced"),
+    [
+        ("spin", "more than 0.5 s of processor time", False),
+        ("devour", "more than 200 MiB of memory", False),
+        ("deep", "deeper than Python's recursion limit", False),
+        # What does not come to itself is ended by the kernel.
+        ("spin_and_catch", "more than 0.5 s of processor time", True),
+        ("spin_in_one_step", "more than 0.5 s of processor time", True),
+    ],
+)
+def test_a_response_whose_grading_takes_too_much_is_wrong_and_holds_up_nobody(own_rewards, reward, detail, replaced):
+    with GradingPool(RewardsConfig(workers=1, cpu_seconds=0.5, memory_mb=200, timeout_seconds=600)) as pool:
+        pool.submit(request("x", f"own_rewards:{reward}"))
+        pool.submit(request("y"))
+        grades = dict(pool.drain())
+        stats = pool.stats
+    assert grades["x"].verdict is Verdict.WRONG
+    assert detail in grades["x"].detail
+    assert grades["y"].verdict is Verdict.RIGHT
+    assert (stats.errors, stats.retries, stats.timeouts, stats.over_limit) == (0, 0, 0, 1)
+    assert stats.restarts == replaced
+
+
+@pytest.mark.parametrize("reward", ["spin", "spin_in_one_step", "devour"])
+def test_in_a_trial_it_is_the_reward_that_takes_too_much(own_rewards, reward):
+    config = RewardsConfig(workers=1, cpu_seconds=0.5, memory_mb=200, retries=0, timeout_seconds=600)
+    with GradingPool(config) as pool:
+        pool.submit(replace(request("x", f"own_rewards:{reward}"), ask="trial"))
+        ((_, grade),) = pool.drain()
+    assert grade.verdict is Verdict.ERROR
+    assert "grading" in grade.detail and "(rewards." in grade.detail
+
+
+def test_a_worker_that_holds_on_to_memory_is_replaced_before_its_gradings_fail(own_rewards):
+    with GradingPool(RewardsConfig(workers=1, memory_mb=100)) as pool:
+        for number in range(8):
+            pool.submit(request(str(number), "own_rewards:keep"))
+        grades = pool.drain()
+        assert all(grade.verdict is Verdict.RIGHT for _, grade in grades)
+        assert len({grade.detail.split()[0] for _, grade in grades}) == 3
+        assert (pool.stats.restarts, pool.stats.errors, pool.stats.retries) == (2, 0, 0)
+
+
+def test_waiting_is_no_processor_time(own_rewards):
+    with GradingPool(RewardsConfig(workers=1, cpu_seconds=0.5)) as pool:
+        pool.submit(request("x", "own_rewards:wait"))
+        assert dict(pool.drain())["x"].verdict is Verdict.RIGHT
+
+
 def test_a_second_try_may_succeed(own_rewards, tmp_path):
     grade, stats, _ = one("own_rewards:hang_once", timeout=0.5, answer=str(tmp_path / "a"))
     assert grade == Grade(Verdict.RIGHT, 1.0, "fine")
@@ -247,7 +324,6 @@ def test_a_worker_that_dies_is_replaced_and_the_item_is_an_error(own_rewards, re
         ("own_rewards:error", "judge asleep"),
         ("own_rewards:not_a_grade", "returned a float, not a Grade"),
         ("own_rewards:beyond", "score nan"),
-        ("own_rewards:devour", "MemoryError"),
         ("own_rewards:missing", "no attribute missing"),
         ("no_such_module:missing", "cannot import no_such_module"),
     ],
