@@ -28,6 +28,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from typing import Final
 
 from perilune.sandbox.calls import Call
+from perilune.sandbox.crossing.start import start
 from perilune.sandbox.jobs import Job
 from perilune.sandbox.namespaces import PYTHON_FD
 
@@ -126,23 +127,29 @@ def _find(name: str) -> str:
     return next((path for path in paths if os.access(path, os.X_OK)), name)
 
 
-def run_python(file_name: str) -> None:
-    """Be ``python FILE``, with the source from its descriptor; returns never."""
+def run_python(file_name: str, *, paired: bool) -> None:
+    """Be ``python FILE``, with the source from its descriptor; returns never.
+
+    Args:
+        file_name: what the source is called.
+        paired: whether it is one of two runs that talk, and has what begins that among its names.
+    """
     # Bound here, since the program may change what the names stand for; that would only confuse its own end.
     leave, flush = os._exit, _flush
     code = 1
+    names: dict[str, object] = {"start": start} if paired else {}
     try:
         source = _read_all(SOURCE_FD)
         os.close(SOURCE_FD)
-        code = _exit_code(lambda: _execute(source, file_name), finalizes=_FINALIZES.search(source) is not None)
+        code = _exit_code(lambda: _execute(source, file_name, names), finalizes=_FINALIZES.search(source) is not None)
     finally:
         leave(flush(code))
 
 
-def _execute(source: bytes, file_name: str) -> None:
+def _execute(source: bytes, file_name: str, names: dict[str, object]) -> None:
     sys.argv = [file_name]
     sys.path.insert(0, os.getcwd())  # noqa: PTH109
-    _MAIN.__dict__.update(__file__=file_name, __builtins__=builtins, __annotations__={}, __cached__=None)
+    _MAIN.__dict__.update(__file__=file_name, __builtins__=builtins, __annotations__={}, __cached__=None, **names)
     # What asks for the source's text, as inspect and tracebacks do, gets it, though it lies in no file.
     linecache.cache[file_name] = (lambda: source.decode("utf-8", errors="replace"),)
     # As a start of Python's own leaves them; the zygote, as process 1, handles none.

@@ -1,14 +1,14 @@
-"""Functions judged by a check function, in rounds, so that candidate and check never share a process.
+"""Functions and classes judged by a check, in two processes at a time that share no memory.
 
-    the check, with the reference behind it  →  the calls that it makes        (once for each task)
-    the candidate, on all these calls        →  values and exceptions
-    the check, with these answers            →  passed, or refused, or one more call: once around again
+    the program's process  ◀── call this, with these ──   the check's process
+                           ── a value, or an exception ──▶    its candidate is a stand-in that asks
+                           ── call your function ──▶          where the check passed one
 
-What the candidate does, it does among its own arguments and values: exit, printed lines, a patched ``assert`` or
-``builtins``, objects that equal everything, stay in a process whose only product is plain values. Values are compared
-as None, bool, int, float, complex, str, bytes, list, tuple, dict, set, range, or an iterator of these; any other kind
-equals nothing. Arguments changed in place come back changed. All calls of a round run in one process, in the check's
-order; a further round starts anew.
+What the program does, it does among its own arguments and values: exit, printed lines, a patched ``assert`` or
+``builtins``, objects that equal everything, stay in a process that says values and exceptions, and nothing about the
+verdict. :mod:`perilune.sandbox.crossing` says how values cross. A task's own solution is judged in the same way, once:
+what it does not pass is an error of the task, and how many calls it answers is remembered, for a program that ends the
+check's loop early has not passed it.
 """
 
 from __future__ import annotations
@@ -16,147 +16,118 @@ from __future__ import annotations
 import ast
 import json
 import threading
-import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from perilune.sandbox.programs import Ending, Limits, Program, Run
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import FunctionTask, complete_program
 from perilune.sandbox.verdicts import Judgement, Outcome, one_line, outcome_of, told
 
-_MOST_ROUNDS = 64
 _REMEMBERED_TASKS = 4096
-_HARNESS = files("perilune.sandbox").joinpath("calls_harness.py").read_text(encoding="utf-8")
-_CANDIDATE = Program("python", f"{_HARNESS}\n\nmain(run_candidate)\n")
-_CHECK = Program("python", f"{_HARNESS}\n\nmain(run_check)\n")
-
-Call = Any
-"""Arguments and named arguments, encoded."""
+_LONGEST: Final = 16
+"""How long one message may be, in output limits: what is told of a value is longer than the value printed."""
 
 
-class _Fault(Exception):
+class TaskFault(Exception):
     """The task or the sandbox is at fault: nothing can be said of the program."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _Heard:
+    """What the check's process said, and how the program's process ended."""
+
     kind: str
-    detail: Any
-    calls: list[Call]
+    detail: str
+    calls: int
+    run: Run
 
 
-class FunctionRounds:
-    """Plays the rounds; remembers each task's calls. Thread-safe."""
+class Functions:
+    """Judges programs by checks; remembers how many calls each task's own solution answers. Thread-safe.
+
+    Args:
+        sandbox: open, and not closed here.
+    """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._known: OrderedDict[FunctionTask, list[Call]] = OrderedDict()
+        self._known: OrderedDict[FunctionTask, int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def play(self, task: FunctionTask, source: str, limits: Limits, total_seconds: float) -> Judgement:
-        """Judge a candidate.
+    def judge(self, task: FunctionTask, source: str, limits: Limits) -> Judgement:
+        """Judge a program.
 
         Args:
             task: the check, and what it needs.
-            source: the whole program that defines the function.
-            limits: for all calls of a round together; the check itself may take the same once more.
-            total_seconds: no further round begins after it.
+            source: the whole program that defines the function or class.
+            limits: for all calls together; the check itself may take the same once more.
         """
-        deadline = time.monotonic() + total_seconds
         try:
-            calls = self._reference_calls(task, limits)
-            for number in range(_MOST_ROUNDS):
-                if number and time.monotonic() > deadline:
-                    break
-                found = self._round(task, source, calls, limits)
-                if isinstance(found, Judgement):
-                    return found
-                calls = [*calls, found.detail]
-        except _Fault as fault:
+            calls = self.answered_calls(task, limits)
+            heard = self._heard(task, source, limits)
+            if isinstance(heard, Run):
+                # With the solution's values it could: these values are such that no check can finish on them.
+                outcome = outcome_of(heard)
+                outcome = Outcome.WRONG_ANSWER if outcome is Outcome.ACCEPTED else outcome
+                return Judgement(outcome, f"the check could not finish on the function's values: {told(heard)}")
+        except TaskFault as fault:
             return Judgement(Outcome.INFRASTRUCTURE_ERROR, one_line(str(fault)))
-        except RecursionError:
-            # Of a call that passes one of the function's values on: the task's own arguments went through before.
-            return Judgement(Outcome.RUNTIME_ERROR, "a value of the function is nested too deeply to be passed on")
-        return Judgement(
-            Outcome.INFRASTRUCTURE_ERROR,
-            f"the check makes other calls each time, or too many one by one (stopped after {len(calls)}); give the "
-            "task a solution, from which all calls are learnt at once",
-        )
+        return _judged(heard, calls)
 
-    def _round(self, task: FunctionTask, source: str, calls: list[Call], limits: Limits) -> Judgement | _Checked:
-        """One round: a verdict, or the check where it made a call without an answer."""
-        run, lines = self._answers(task, source, calls, limits)
-        if lines and (refused := _refused_to_start(lines[0])):
-            return refused
-        if len(lines) < len(calls):
-            return _ended_early(run, len(lines), len(calls))
-        checked = self._check(task, list(zip(calls, lines, strict=False)), limits, record=False)
-        if isinstance(checked, Run):
-            # With the solution's values it could: these values are such that no check can finish on them.
-            outcome = outcome_of(checked)
-            outcome = Outcome.WRONG_ANSWER if outcome is Outcome.ACCEPTED else outcome
-            return Judgement(outcome, f"the check could not finish on the function's values: {told(checked)}")
-        return checked if checked.kind == "unanswered" else _judged(checked)
+    def answered_calls(self, task: FunctionTask, limits: Limits) -> int:
+        """How many calls the task's own solution answers, 0 where there is none.
 
-    def _reference_calls(self, task: FunctionTask, limits: Limits) -> list[Call]:
+        Raises:
+            TaskFault: it does not pass its check, or the sandbox failed.
+        """
         if not task.solution:
-            return []
+            return 0
         with self._lock:
             if task in self._known:
                 self._known.move_to_end(task)
                 return self._known[task]
-        checked = self._check(task, [], limits, record=True)
-        if isinstance(checked, Run):
-            raise _Fault(f"the task's own solution did not finish its check: {checked.ending.value}")
-        if checked.kind != "passed":
-            raise _Fault(f"the task's own solution does not pass its check: {checked.detail}")
+        heard = self._heard(task, complete_program(task, task.solution), limits)
+        if isinstance(heard, Run):
+            raise TaskFault(f"the task's own solution did not finish its check: {heard.ending.value}")
+        if heard.kind == "lost":
+            reason = heard.run.ending.value if heard.run.ending is not Ending.EXITED else heard.detail
+            raise TaskFault(f"the task's own solution did not finish its check: {reason}")
+        if heard.kind != "passed":
+            raise TaskFault(f"the task's own solution does not pass its check: {heard.detail}")
         with self._lock:
-            self._known[task] = checked.calls
+            self._known[task] = heard.calls
             while len(self._known) > _REMEMBERED_TASKS:
                 self._known.popitem(last=False)
-        return checked.calls
+        return heard.calls
 
-    def _answers(self, task: FunctionTask, source: str, calls: list[Call], limits: Limits) -> tuple[Run, list[str]]:
-        request = {"source": source, "entry_point": task.entry_point, "calls": calls}
-        run = self._run(_CANDIDATE, request, limits)
-        # Written by the candidate's own process: data for the check, no more.
-        return run, run.stdout.decode("utf-8", errors="replace").split("\n")[:-1]
-
-    def _check(
-        self, task: FunctionTask, answers: list[tuple[Call, str]], limits: Limits, *, record: bool
-    ) -> _Checked | Run:
-        """The check's finding, or its run if it could not come to one."""
-        request = {
-            "context": complete_program(task, task.solution) if task.solution else _closed(task.prompt),
-            "check": task.check,
-            "entry_point": task.entry_point,
-            "has_solution": bool(task.solution),
-            "answers": answers,
-            "record": record,
-        }
-        run = self._run(_CHECK, request, limits)
+    def _heard(self, task: FunctionTask, source: str, limits: Limits) -> _Heard | Run:
+        """What the check says of a program, or the check's run where it says nothing."""
+        context = complete_program(task, task.solution) if task.solution else _closed(task.prompt)
+        common = {"entry_point": task.entry_point, "longest": _LONGEST * limits.output_bytes}
+        asked = {"context": context, "prompt": _closed(task.prompt), "check": task.check}
+        programs = (_program("p", {"source": source, **common}), _program("c", {**asked, **common}))
+        # Each waits while the other works.
+        patient = replace(limits, wall_seconds=2 * limits.wall_seconds)
+        run, check = self._sandbox.run_pair(*programs, patient, mentioned=(source, f"{context}\n{task.check}"))
+        for one in (run, check):
+            if one.ending is Ending.INFRASTRUCTURE:
+                raise TaskFault(one.detail)
         try:
-            checked = _Checked(*json.loads(run.stdout))
+            kind, detail, calls = json.loads(check.stdout)
         except (ValueError, TypeError):
-            return run
-        if checked.kind == "broken":
-            raise _Fault(f"the task's check cannot be run: {checked.detail}")
-        if checked.kind == "passed" and not checked.calls:
-            raise _Fault("the task's check never calls the candidate, so it would pass every program")
-        return checked
+            return check
+        if kind == "broken":
+            raise TaskFault(f"the task's check cannot be run: {detail}")
+        if kind == "passed" and not calls:
+            raise TaskFault("the task's check never calls the candidate, so it would pass every program")
+        return _Heard(str(kind), str(detail), int(calls), run)
 
-    def _run(self, program: Program, request: dict[str, Any], limits: Limits) -> Run:
-        submission = self._sandbox.run(program, [json.dumps(request).encode("ascii")], limits)
-        if submission.runs:
-            run = submission.runs[0]
-            if run.ending is Ending.INFRASTRUCTURE:
-                raise _Fault(run.detail)
-            return run
-        reason = submission.compile.detail if submission.compile else "nothing was run"
-        raise _Fault(f"the harness does not run: {reason}")
+
+def _program(side: str, request: dict[str, Any]) -> Program:
+    # What runs of a pair find among their names.
+    return Program("python", f"start({side!r}, {json.dumps(request)!r})\n")
 
 
 def _closed(prompt: str) -> str:
@@ -168,31 +139,26 @@ def _closed(prompt: str) -> str:
     return prompt
 
 
-def _refused_to_start(line: str) -> Judgement | None:
-    kind, detail = _parsed(line)
-    outcome = {"syntax": Outcome.COMPILE_ERROR, "failed": Outcome.RUNTIME_ERROR}.get(kind)
-    return Judgement(outcome, one_line(detail)) if outcome else None
+def _judged(heard: _Heard, calls: int) -> Judgement:
+    if heard.kind == "passed":
+        if heard.calls < calls:
+            detail = f"the check came to its end after {heard.calls} calls, and with the task's solution after {calls}"
+            return Judgement(Outcome.WRONG_ANSWER, detail)
+        return Judgement(Outcome.ACCEPTED, f"the check passed after {heard.calls} calls")
+    if heard.kind == "lost":
+        return _gave_no_value(heard)
+    if heard.kind == "refused":
+        return Judgement(Outcome.WRONG_ANSWER, one_line(f"after {heard.calls} calls: {heard.detail}"))
+    outcome = Outcome.COMPILE_ERROR if heard.kind == "syntax" else Outcome.RUNTIME_ERROR
+    if heard.detail.startswith("MemoryError"):
+        outcome = Outcome.MEMORY_LIMIT
+    return Judgement(outcome, one_line(heard.detail))
 
 
-def _ended_early(run: Run, done: int, count: int) -> Judgement:
-    outcome = outcome_of(run)
+def _gave_no_value(heard: _Heard) -> Judgement:
+    outcome = outcome_of(heard.run)
     outcome = Outcome.RUNTIME_ERROR if outcome is Outcome.ACCEPTED else outcome
-    return Judgement(outcome, one_line(f"call {done + 1} of {count} gave no value: {told(run)}"))
-
-
-def _judged(checked: _Checked) -> Judgement:
-    count = len(checked.calls)
-    if checked.kind == "passed":
-        return Judgement(Outcome.ACCEPTED, f"the check passed after {count} calls")
-    if checked.kind == "raised":
-        exhausted = str(checked.detail).startswith("MemoryError")
-        return Judgement(Outcome.MEMORY_LIMIT if exhausted else Outcome.RUNTIME_ERROR, one_line(f"{checked.detail}"))
-    return Judgement(Outcome.WRONG_ANSWER, one_line(f"after {count} calls: {checked.detail}"))
-
-
-def _parsed(line: str) -> tuple[str, str]:
-    try:
-        kind, detail, *_ = json.loads(line)
-    except (ValueError, TypeError, RecursionError):
-        return "", ""
-    return str(kind), str(detail)
+    reason = told(heard.run) if heard.run.ending is not Ending.EXITED or heard.run.exit_code else heard.detail
+    if "too long" in heard.detail:
+        outcome, reason = Outcome.OUTPUT_LIMIT, heard.detail
+    return Judgement(outcome, one_line(f"call {heard.calls} gave no value: {reason}"))

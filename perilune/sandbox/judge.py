@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from perilune.sandbox.checkers import difference
-from perilune.sandbox.functions import FunctionRounds
+from perilune.sandbox.functions import Functions
 from perilune.sandbox.programs import Limits, Program, Run, Submission
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.special import ask_special_judge
@@ -24,8 +24,7 @@ class JudgeSettings:
     limits: Limits = field(default_factory=Limits)
     """For each case, or for all calls of a function together; a task's own limits may lower them."""
     total_seconds: float = 30.0
-    """Wall time that the cases may take together; beyond it the verdict is time limit. After it a function's judgement
-    begins no further round."""
+    """Wall time that the cases may take together; beyond it the verdict is time limit."""
     stop_at_first: bool = True
     """Leave the cases after the first failure out."""
 
@@ -36,19 +35,19 @@ class Judge:
     Args:
         sandbox: open, and not closed here.
         settings: limits.
-        rounds: what plays functions' rounds, where it is shared with another judge.
+        functions: what judges functions, where it is shared with another judge.
     """
 
     def __init__(
-        self, sandbox: Sandbox, settings: JudgeSettings | None = None, rounds: FunctionRounds | None = None
+        self, sandbox: Sandbox, settings: JudgeSettings | None = None, functions: Functions | None = None
     ) -> None:
         self._sandbox = sandbox
         self._settings = settings or JudgeSettings()
-        self._rounds = rounds or FunctionRounds(sandbox)
+        self._functions = functions or Functions(sandbox)
 
     def under(self, settings: JudgeSettings) -> Judge:
         """The same judge with other settings; what it knows of functions' tasks is shared."""
-        return Judge(self._sandbox, settings, self._rounds)
+        return Judge(self._sandbox, settings, self._functions)
 
     def judge(self, task: Task, program: Program) -> Judgement:
         """Run the program on the task; an error of ours is an outcome, not an exception."""
@@ -98,7 +97,7 @@ class Judge:
     def _function(self, task: FunctionTask, program: Program, limits: Limits) -> Judgement:
         if program.language != "python":
             return Judgement(Outcome.COMPILE_ERROR, f"a Python function is asked for, not {program.language}")
-        return self._rounds.play(task, program.source, limits, self._settings.total_seconds)
+        return self._functions.judge(task, program.source, limits)
 
 
 def case_result(run: Run, case: Case, checker: Checker) -> CaseResult:

@@ -191,7 +191,7 @@ class Sandbox:
                 failure = str(error)
         return _failed(failure)
 
-    def run_pair(self, first: Program, second: Program, limits: Limits = _DEFAULT_LIMITS) -> tuple[Run, Run]:
+    def run_pair(self, first: Program, second: Program, limits: Limits, mentioned: tuple[str, str]) -> tuple[Run, Run]:
         """Run two Python programs at the same time, each with its standard input and :data:`PEER_FD` as two ends of
         pipes to the other, and with no other tie.
 
@@ -199,6 +199,7 @@ class Sandbox:
             first: whose limits are these.
             second: the one that ends the first where it ends itself; has the same limits.
             limits: of each of them.
+            mentioned: texts of theirs in which packages may be named.
 
         Raises:
             SandboxError: a language is not python, the sandbox is closed, or this is a fork of its process.
@@ -209,7 +210,7 @@ class Sandbox:
         if any(language.run is not None for language in languages):
             raise SandboxError("only two programs in Python can be run as a pair")
         sources = [program.source.encode("utf-8", "surrogatepass") for program in (first, second)]
-        packages = [self._mentions.search(source) is not None for source in sources]
+        packages = [self._mentions.search(text.encode("utf-8", "surrogatepass")) is not None for text in mentioned]
         failure = ""
         for _ in range(_ATTEMPTS):
             try:

@@ -134,7 +134,7 @@ class Zygote:
             os._exit(CANNOT)
         with contextlib.suppress(OSError):
             rest.make()
-            child.run_python(job.source_name)
+            child.run_python(job.source_name, paired=job.attached == "peer")
         os._exit(CANNOT)
 
     def _end(self, pid: int, stopped: StopReason | None, wall_seconds: float) -> Result:

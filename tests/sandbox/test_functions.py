@@ -199,8 +199,16 @@ def test_calls_that_depend_on_earlier_values_take_further_rounds(judge: Judge) -
         (FunctionTask("f", "def control(candidate): pass"), "cannot be run"),
         (FunctionTask("f", "def check(candidate): pass"), "never calls"),
         (FunctionTask("f", "def check(candidate): assert candidate(1) == 2", solution="def f(x): return x"), "own sol"),
-        (FunctionTask("f", "def check(candidate): candidate(lambda: 1)", solution="def f(x): return x"), "own sol"),
-        (FunctionTask("f", "import time\ndef check(candidate): candidate(time.time_ns())"), "other calls each time"),
+        (
+            FunctionTask(
+                "f", "def check(candidate):\n    t = (1,)\n    assert candidate(t) is t", solution="def f(x): return x"
+            ),
+            "own sol",
+        ),
+        (
+            FunctionTask("f", "class Own(f): pass\ndef check(candidate): pass", solution="class f: pass"),
+            "cannot be run",
+        ),
     ],
 )
 def test_a_fault_of_the_task_is_no_verdict(judge: Judge, task: FunctionTask, reason: str) -> None:
