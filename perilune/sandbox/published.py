@@ -25,6 +25,7 @@ WHAT_TO_WRITE = (
     "rows of a public data set are read by naming it: problems.*.form = 'apps' and others, see docs/code.md"
 )
 _DECIMAL = re.compile(r"(?<![\w.])[+-]?+\d*+\.\d++(?:[eE][+-]?+\d++)?(?![\w.])")
+_IMPORTS = ast.Import | ast.ImportFrom
 _FUNCTION_CHECK = '''\
 import json
 
@@ -80,7 +81,7 @@ def check(candidate):
         try:
             exec(compile(test, "<test>", "exec"), globals())
         except AssertionError as error:
-            if error.args:
+            if error.args or "\\n" in test.strip():
                 raise
             raise AssertionError(test.strip()[:200]) from None
 """
@@ -190,7 +191,10 @@ def asserts_task(tests: Sequence[str], *, setup: str = "", solution: str = "", n
     if not tests:
         raise ValueError("there is no test")
     name = name or called_name(tests, setup, solution)
-    check = _ASSERTS_CHECK.format(setup=setup.strip(), tests=tests, name=name)
+    # Once more at the top, where whoever asks what a check needs finds them.
+    imports = [ast.unparse(node) for test in tests for node in ast.walk(_parsed(test)) if isinstance(node, _IMPORTS)]
+    setup = "\n".join(dict.fromkeys([*imports, setup.strip()])).strip()
+    check = _ASSERTS_CHECK.format(setup=setup, tests=tests, name=name)
     return {"entry_point": name, "check": check, "solution": solution}
 
 
@@ -214,11 +218,15 @@ def called_name(tests: Sequence[str], setup: str = "", solution: str = "") -> st
 
 
 def _called(test: str) -> Iterable[str]:
+    calls = (node.func for node in ast.walk(_parsed(test)) if isinstance(node, ast.Call))
+    return (called.id for called in calls if isinstance(called, ast.Name))
+
+
+def _parsed(test: str) -> ast.Module:
     try:
-        tree = ast.parse(test)
+        return ast.parse(test)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"a test is no Python ({error}): {test.strip()[:80]!r}") from None
-    return (node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
 
 
 def _of_list(value: list[Any]) -> dict[str, Any]:
