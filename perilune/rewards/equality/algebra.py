@@ -44,6 +44,9 @@ _NAMES = re.compile(
 _NO_NAME = re.compile(
     r"\\(?:log|lim|sum|int|prod|max|min|sup|inf|binom)\s*_|\\dot\s*\d|\\bar\s*\d|\\overline\s*\{\s*\d"
 )
+_LETTERS = re.compile(r"\\(?:begin|end)\{[a-z]+\}|\\[A-Za-z]+|[A-Za-z]+_\{[^{}]*\}|e")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*\{?\s*\\circ\s*\}?")
+_EULER = "z_{8999}"
 _SPACES = re.compile(r"\s+|\\(?=\s)")
 _SYMBOLS: dict[str, str] = {}
 _MOST_SYMBOLS = 5_000
@@ -124,7 +127,8 @@ def _parsed(text: str) -> Any | None:
     if not isinstance(value, sympy.Basic | sympy.MatrixBase):
         return None
     # The library keeps i as a letter like others.
-    units = {symbol: sympy.I for symbol in value.free_symbols if str(symbol) == "i"}
+    constants = {"i": sympy.I, _EULER: sympy.E}
+    units = {symbol: constants[str(symbol)] for symbol in value.free_symbols if str(symbol) in constants}
     return value.subs(units) if units else value
 
 
@@ -168,7 +172,9 @@ def _with_symbols(text: str) -> str:
         key = re.sub(r"[\s{}]", "", name).replace("^\\prime", "'")
         return f" {_SYMBOLS.setdefault(key, f'z_{{{9000 + len(_SYMBOLS)}}}')} "
 
-    return _NAMES.sub(symbol, text)
+    named = _NAMES.sub(symbol, _DEGREES.sub(r"(\\frac{\1\\pi}{180})", text))
+    # The library takes "2e - 7" for 2e-7.
+    return _LETTERS.sub(lambda match: f" {_EULER} " if match.group() == "e" else match.group(), named)
 
 
 _POINTS = tuple(

@@ -54,7 +54,7 @@ _BRACES = {
 }
 _NAMED = re.compile(r"\\(?:lbrace|rbrace|lbrack|rbrack|lvert|rvert|vert|mid|colon)(?![A-Za-z])")
 _SPACE = re.compile(
-    r"\\(?:[,;:> ]|q?quad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~"
+    r"(?<!\\)\\(?:[,;:> ]|q?quad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~"
 )
 _THIN = re.compile(r"\\!|\\/")
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\}|\{ \}|,\s*\\!\s*|\{,\}\s?)\s*\d{3})+)(?![\d])")
@@ -66,7 +66,7 @@ _STYLED = re.compile(
 )
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(
-    r"\\frac\s*(?:(\d)|\{([^{}]*)\}|([A-Za-z]))\s*(?:(\d)|\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))"
+    r"\\frac\s*(?:(\d|\\[a-z]+(?![A-Za-z])|[A-Za-z])|\{([^{}]*)\})\s*(?:(\d|\\[a-z]+(?![A-Za-z])|[A-Za-z])|\{([^{}]*)\})"
 )
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))")
 _SYNONYMS = {
@@ -104,6 +104,28 @@ _SYNONYMS = {
     r"\nonumber": "",
 }
 _COMMAND = re.compile(r"\\[A-Za-z]+")
+_SPELLINGS = (
+    (
+        re.compile(
+            r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|it|sf|tt|large|Large|small|normalsize|boldmath)(?![A-Za-z])"
+        ),
+        "",
+    ),
+    (re.compile(r"\\underline\s*\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"\\text\{([＄€£¥%])\}"), r"\1"),
+    (re.compile(r"\\not\s*="), r"\\ne "),
+    (re.compile(r"\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?"), r"\\overline{\1\2\3}"),
+    (re.compile(r"(?<=\d)e\{([-+]?\d+)\}"), r"e\1"),
+    (re.compile(r"\{?\s*([^{}\\]+?)\s*\\choose\s*([^{}\\]+?)\s*(?:\}|$)"), r"\\binom{\1}{\2}"),
+    (
+        re.compile(
+            r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[lcr]*\})?(.*?)\\end\{(?:cases|aligned|array|gathered)\}",
+            re.DOTALL,
+        ),
+        r"\1",
+    ),
+)
+_PRIMES = re.compile(r"\^\s*\{?\s*((?:\\prime\s*)+)\}?")
 _ASCII = (
     (re.compile(r"!=|=/="), r"\\ne "),
     (re.compile(r"<=|=<"), r"\\le "),
@@ -160,13 +182,12 @@ def clean(text: str) -> str:
     text = _STYLED.sub(_unstyled, text)
     text = _THIN.sub("", _SPACE.sub(" ", text))
     text = text.replace(r"\%", "%").replace(r"\&", "&").replace(r"\#", "#")
-    for pattern, instead in _ASCII:
+    text = _PRIMES.sub(lambda m: "'" * m[1].count("prime"), text)
+    for pattern, instead in (*_SPELLINGS, *_ASCII):
         text = pattern.sub(instead, text)
     text = _FRACTION.sub(r"\\frac", text)
     for _ in range(3):
-        text = _SHORT_FRACTION.sub(
-            lambda m: rf"\frac{{{m[1] or m[2] or m[3] or ''}}}{{{m[4] or m[5] or m[6] or ''}}}", text
-        )
+        text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1] or m[2] or ''}}}{{{m[3] or m[4] or ''}}}", text)
     text = _SHORT_ROOT.sub(r"\\sqrt{\1}", text)
     text = " ".join(text.split())
     return _trimmed(without_label(_trimmed(text)))

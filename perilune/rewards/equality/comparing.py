@@ -32,6 +32,7 @@ from perilune.rewards.equality.values import (
     Words,
 )
 
+_OPTION = re.compile(r"\\text\{\(([A-J])\)\s*\}\s*(.+)")
 _PERCENT = (("percent", 1),)
 _DEGREES = (("angle", 1),)
 
@@ -71,6 +72,9 @@ def compare(reference: str, answer: str) -> Finding:
         UnreadableReference: the reference cannot be read.
     """
     wanted = read_reference(reference)
+    if option := _OPTION.fullmatch(clean(answer)):
+        # (C) 17: the option where the reference names one, else its value.
+        answer = option[1] if isinstance(wanted, Words) and len(wanted.text) == 1 else option[2]
     given = read(answer)
     if isinstance(given, Unreadable):
         return Finding(False, f"the answer cannot be read: {given.why}")
@@ -191,8 +195,20 @@ def _collections(wanted: Collection, given: Collection) -> bool:
 
 def _with_names(wanted: Collection, given: Collection) -> bool:
     if _all_named(wanted) and _all_named(given):
-        return _matched(wanted.items, given.items)
+        return _matched(wanted.items, given.items) or _of_one_name(wanted, given)
     return _against_names(given, wanted) if _all_named(given) else _against_names(wanted, given)
+
+
+def _of_one_name(wanted: Collection, given: Collection) -> bool:
+    """x = 1 or x = 2 against x_1 = 1, x_2 = 2: values of one unknown, numbered or not."""
+    sides = [[item for item in side.items if isinstance(item, Named)] for side in (wanted, given)]
+    stems = {_stem(item.name) for side in sides for item in side}
+    repeated = any(len({item.name for item in side}) == 1 for side in sides)
+    return len(stems) == 1 and repeated and _matched([n.value for n in sides[0]], [n.value for n in sides[1]])
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"_\{?\w+\}?|['\s]", "", name)
 
 
 def _all_named(collection: Collection) -> bool:
@@ -202,7 +218,7 @@ def _all_named(collection: Collection) -> bool:
 def _against_names(named: Collection, plain: Collection) -> bool:
     """x = 3, y = 5 against 3, 5: in the order of the names; one name's values (x = 1 or x = 2) in any order."""
     pairs = [item for item in named.items if isinstance(item, Named)]
-    stems = {re.sub(r"_\{?\w+\}?|['\s]", "", pair.name) for pair in pairs}
+    stems = {_stem(pair.name) for pair in pairs}
     if len(stems) == 1:
         values = [pair.value for pair in pairs]
         return (plain.kind in ("list", "set") and _matched(values, plain.items)) or _in_order(values, plain.items)

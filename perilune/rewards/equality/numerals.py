@@ -29,6 +29,7 @@ _BASED = re.compile(
     r"\(?\s*([0-9A-Za-z]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\text\{)?\s*(\d{1,2}|[a-z]+)\s*\}?\s*\}?"
     r"|([0-9A-Fa-f]+),?\s*\(?(?:\\text\{)?\(?\s*(?:in )?base[ -](\d{1,2}|[a-z]+)\)?\}?\)?"
 )
+_CHOSEN = re.compile(r"(?<![A-Za-z])(?:\\text\{C\}|C)_\s*(?:(\d)|\{(\d{1,4})\})\s*\^\s*(?:(\d)|\{(\d{1,4})\})")
 _BASES = {
     "two": 2,
     "three": 3,
@@ -68,7 +69,7 @@ def exact(text: str) -> Fraction | None:
     """
     if not any(map(str.isdigit, text)):
         return None
-    tokens = _tokens(text)
+    tokens = _tokens(_CHOSEN.sub(_binom, text))
     if tokens is None:
         return None
     try:
@@ -77,6 +78,12 @@ def exact(text: str) -> Fraction | None:
         return value if arithmetic.done else None
     except (_NoArithmetic, ZeroDivisionError, RecursionError):
         return None
+
+
+def _binom(match: re.Match[str]) -> str:
+    """C_{12}^{5} as a binomial coefficient, where it can be one."""
+    top, bottom = int(match[1] or match[2]), int(match[3] or match[4])
+    return rf"\binom{{{top}}}{{{bottom}}}" if top >= max(bottom, 2) else match.group()
 
 
 def based(text: str) -> Based | None:

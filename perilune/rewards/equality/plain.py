@@ -48,12 +48,21 @@ def number_and_ratio(wanted: Number, given: Ratio) -> bool:
 
 def clock_and_number(wanted: Clock, given: Number) -> bool:
     """A ratio that looks like a time, told as the fraction of the same two numbers."""
-    return not wanted.half and re.sub(r"[^\d]+", ":", given.text).strip(":") == f"{wanted.hour}:{wanted.minute:02d}"
+    return (
+        not wanted.half
+        and "." not in given.text
+        and re.sub(r"[^\d]+", ":", given.text).strip(":") == f"{wanted.hour}:{wanted.minute:02d}"
+    )
 
 
 def number_and_clock(wanted: Number, given: Clock) -> bool:
     """A fraction against a ratio that looks like a time."""
-    return not given.half and given.minute != 0 and Fraction(given.hour, given.minute) == wanted.value
+    return (
+        not given.half
+        and given.minute != 0
+        and "." not in wanted.text
+        and Fraction(given.hour, given.minute) == wanted.value
+    )
 
 
 def words(wanted: Words, given: Words) -> bool:

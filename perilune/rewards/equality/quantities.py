@@ -15,6 +15,11 @@ _HEAD = re.compile(
     rf"[-+]?\s*(?:{_DECIMAL}[eE][-+]?\d+|{_DECIMAL}\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*-?\d+\s*\}}|-?\d+)|(?:\d+\s*)?\\frac\{{\d+\}}\{{\d+\}}"
     rf"|\d+\s+\d+/\d+|\d+/\d+|{_DECIMAL})"
 )
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES |= {"百": 100, "千": 1000, "万": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8}
+_SCALE = re.compile(
+    r"\s*(?:(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion)\b|(百万|千万|百|千|万|亿))", re.IGNORECASE
+)
 _MONEY = re.compile(
     rf"(-?)\s*(?:US|U\.S\.|A|C|AU|CA|HK|NZ)?\s*([{CURRENCY}€£¥₹]|Rs\.?\s)\s*(?=[-\d.\\])(.*)", re.IGNORECASE
 )
@@ -37,8 +42,15 @@ def _number_first(text: str) -> Quantity | None:
     if head is None or number is None:
         return None
     rest = text[head.end() :]
+    if scale := _SCALE.match(rest):
+        number, rest = (
+            number * _SCALES[(scale[1] or scale[2]).lower()],
+            rest[scale.end() :].rstrip("}") if scale[1] else rest[scale.end() :],
+        )
     unit = read_unit(rest, spaced=rest[:1] in (" ", "-"))
-    return _compound(text) if unit is None else Quantity(Number(number, head.group()), unit, text)
+    if unit is None:
+        return _compound(text)
+    return Quantity(Number(number, str(number) if scale else head.group()), unit, text)
 
 
 def _unit_last(text: str) -> Quantity | None:
@@ -48,7 +60,9 @@ def _unit_last(text: str) -> Quantity | None:
     if tail is None or unit is None or not (unit.dimensions or unit.words):
         return None
     value = tail["value"].strip()
-    if re.search(r"[=<>,]|\\text|\\in(?![a-z])", value) or not algebra.balanced(value):
+    if re.search(r"[=<>,]|\\text|\\in(?![a-z])|\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])", value) or not algebra.balanced(
+        value
+    ):
         return None
     if (number := exact(value)) is not None:
         return Quantity(Number(number, value), unit, text)
@@ -89,6 +103,7 @@ def _compound(text: str) -> Quantity | None:
         following = re.search(r"\d", text[head.end() :])
         end = head.end() + following.start() if following else len(text)
         said = text[head.end() : end]
+        said = re.sub(r",\s*\}\s*$", "}", said.rstrip()) if following else said
         said = (
             re.sub(r"(?:,|\\text\{\s*and\s*\}|\band\b|\\text\{\s*,?\s*and\s*\})\s*$", "", said.rstrip())
             if following

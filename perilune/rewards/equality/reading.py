@@ -38,9 +38,10 @@ _EMPTY_SET = re.compile(
 _REALS = re.compile(
     r"(?:the set of )?all real (?:numbers|values)(?: of [a-z])?|all reals|the real numbers", re.IGNORECASE
 )
+_SAID = re.compile(r"(yes|no|true|false)[,.;:]\s+(?:it|they|he|she|there|this|that|the|we|you)\b[^\d]*", re.IGNORECASE)
 _UNDEFINED = re.compile(r"(?:does not|doesn't) exist|d\.?n\.?e\.?|undefined|not defined", re.IGNORECASE)
 _CLOCK = re.compile(
-    r"(\d{1,2})(?:[:.](\d{2}))?\s*(?:\\text\{)?\s*(a\.?\s?m\.?|p\.?\s?m\.?|o'?clock)\s*\}?|(\d{1,2}):(\d{2})(?::00)?(?:\s*(?:hours|hrs|h))?",
+    r"(\d{1,2})(?:[:.](\d{2}))?\s*(?:\\text\{)?\s*(a\.?\s?m\.?|p\.?\s?m\.?|o'?clock|noon|midnight)\s*\}?|(\d{1,2}):(\d{2})(?::00)?(?:\s*(?:hours|hrs|h))?",
     re.IGNORECASE,
 )
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
@@ -124,6 +125,8 @@ def _special(text: str) -> Value | None:
         return Ranges((Piece(None, True, None, True),), "", text)
     if _EMPTY_SET.fullmatch(words):
         return Words("∅", exact=False)
+    if verdict := _SAID.fullmatch(words):
+        return Words(verdict[1], exact=False)
     if _UNDEFINED.fullmatch(words):
         return Words("undefined", exact=False)
     return None
@@ -132,7 +135,9 @@ def _special(text: str) -> Value | None:
 def _time(text: str) -> Value | None:
     match = _CLOCK.fullmatch(text)
     if match and int(match[1] or match[4]) <= 24 and int(match[2] or match[5] or 0) < 60:
-        said = re.sub(r"[^apm]", "", (match[3] or "").lower())
+        said = {"noon": "pm", "midnight": "am"}.get((match[3] or "").lower()) or re.sub(
+            r"[^apm]", "", (match[3] or "").lower()
+        )
         return Clock(
             int(match[1] or match[4]),
             int(match[2] or match[5] or 0),
@@ -314,10 +319,23 @@ def _relation(text: str) -> Value | None:
         left, right = match[1].strip(), match[3].strip()
         if exact(left) is not None and re.fullmatch(r"[A-Za-z](?:_\{?\w+\}?)?", right):
             left, right = right, left  # 5 = x
+        if together := _together(left, right, text):
+            return together
         return Named(left, read_clean(right), text, rounded=match[2] == "\\approx")
     if match := re.fullmatch(r"([A-Za-z](?:_\{?\w+\}?)?)\s*\\in\s*(.*)", text):
         return read_clean(match[2])
     return None
+
+
+def _together(left: str, right: str, text: str) -> Value | None:
+    """(x, y) = (1, 2): the values of the names."""
+    names, values = enclosed(left), enclosed(right)
+    if names is None or values is None or names[0] != "(":
+        return None
+    pairs = [split_list(side[2], grouping=False)[0] for side in (names, values)]
+    if len(pairs[0]) != len(pairs[1]) or len(pairs[0]) < 2:
+        return None
+    return Collection("list", tuple(Named(a, read_clean(b), f"{a}={b}") for a, b in zip(*pairs, strict=True)), text)
 
 
 def _prose(text: str) -> bool:

@@ -38,7 +38,7 @@ def split_list(text: str, *, grouping: bool = True) -> tuple[list[str], str]:
             depth += 1
         elif mark in (")", "]", "}", "\\}", "\\rangle"):
             depth -= 1
-        elif depth <= 0 and mark not in ("\\\\", "&") and match.start() not in kept:
+        elif depth <= 0 and mark != "&" and match.start() not in kept and "\\begin" not in text:
             word = _WORD.search(mark)
             said = {"且": "and", "和": "and", "或": "or"}.get(word.group(), word.group().lower()) if word else ","
             parts.append(text[start : match.start()])

@@ -113,6 +113,9 @@ _TOKEN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _SCALES = {"celsius", "fahrenheit", "c", "f", "centigrade"}
+_FRACTION = re.compile(
+    r"\\frac\{(\\text\{[^{}]*\}[^{}]*|[a-z]{1,5})\}\{(\\text\{[^{}]*\}(?:\^\d)?|[a-z]{1,5}(?:\^\d)?)\}"
+)
 _FIRST_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 
 
@@ -124,6 +127,7 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
         spaced: whether it stands apart from the number, or in \\text{…}; "5m" may be five times m.
     """
     spaced = spaced or "\\text" in text
+    text = _FRACTION.sub(r"\1 / \2", text)
     text = _FIRST_TEXT.sub(r" \1 ", text).strip()
     if not text:
         return Unit()

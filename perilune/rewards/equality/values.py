@@ -176,7 +176,8 @@ def shown(value: Value) -> str:
         return f"{kind} of {len(value.items)}: " + "; ".join(shown(item) for item in value.items[:6])
     if isinstance(value, Number):
         digits = value.value.numerator.bit_length() + value.value.denominator.bit_length()
-        return f"number {value.value}" if digits < 400 else f"number {value.text}"
+        told = f"number {value.text}"
+        return told if digits > 400 or value.text == str(value.value) else f"{told} = {value.value}"
     if isinstance(value, Quantity):
         unit = " ".join(f"{name}^{power}" if power != 1 else name for name, power in value.unit.dimensions)
         return f"quantity {value.text} ({unit or ', '.join(sorted(value.unit.words)) or 'no unit'})"

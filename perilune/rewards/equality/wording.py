@@ -31,12 +31,13 @@ DENIES = re.compile(
     r"|more than|greater|at least|at most|over|under|between|below|above|half|twice|double|triple|except|but)\b",
     re.IGNORECASE,
 )
+_CHINESE_CHANGES = re.compile(r"[万亿千百倍半不或无非多少]|分之|以上|以下")
 _PHRASE = re.compile(
-    r"\s*(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|a|of)(?:\s+(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|a|of)){0,5}\s*"
+    r"\s*(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|[一-鿿]+|a|of)(?:\s+(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|[一-鿿]+|a|of)){0,5}\s*"
 )
 _APPROXIMATE = re.compile(
-    r"(?:\\approx|\\sim(?:eq)?|\\simeq|\\cong(?= *[-\d.])|~(?= *[-\d.])|about\b|approximately\b|approx\b\.?|roughly\b"
-    r"|circa\b|ca\.|around\b|约为?|大约)\s*",
+    r"(?:\\text\{\s*)?(?:\\approx|\\sim(?:eq)?|\\simeq|\\cong(?= *[-\d.])|~(?= *[-\d.])|about\b|approximately\b|approx\b\.?|roughly\b"
+    r"|circa\b|ca\.|around\b|exactly\b|precisely\b|only\b|just\b|约为?|大约|=)\s*\}?\s*",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
@@ -50,7 +51,7 @@ def is_plain_phrase(words: str) -> bool:
     """Whether words after a number are nothing but a noun with what belongs to it: "pens", "red pens a day", ""."""
     if not words.strip():
         return True
-    return _PHRASE.fullmatch(words) is not None and not CHANGES.search(words)
+    return _PHRASE.fullmatch(words) is not None and not CHANGES.search(words) and not _CHINESE_CHANGES.search(words)
 
 
 def without_label(text: str) -> str:
