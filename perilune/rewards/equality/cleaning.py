@@ -54,7 +54,7 @@ _BRACES = {
 }
 _NAMED = re.compile(r"\\(?:lbrace|rbrace|lbrack|rbrack|lvert|rvert|vert|mid|colon)(?![A-Za-z])")
 _SPACE = re.compile(
-    r"(?<!\\)\\(?:[,;:> ]|q?quad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~"
+    r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|enspace|thinspace)(?![A-Za-z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~"
 )
 _THIN = re.compile(r"\\!|\\/")
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\}|\{ \}|,\s*\\!\s*|\{,\}\s?)\s*\d{3})+)(?![\d])")

@@ -36,8 +36,8 @@ _PHRASE = re.compile(
     r"\s*(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|[一-鿿]+|a|of)(?:\s+(?:[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*|[一-鿿]+|a|of)){0,5}\s*"
 )
 _APPROXIMATE = re.compile(
-    r"(?:\\text\{\s*)?(?:\\approx|\\sim(?:eq)?|\\simeq|\\cong(?= *[-\d.])|~(?= *[-\d.])|about\b|approximately\b|approx\b\.?|roughly\b"
-    r"|circa\b|ca\.|around\b|exactly\b|precisely\b|only\b|just\b|约为?|大约|=)\s*\}?\s*",
+    r"(?:\\text\{\s*)?(?:\\approx|\\sim(?:eq)?|\\simeq|\\cong(?= *[-\d.])|~(?= *[-\d.])|about\b"
+    r"|approximately\b|approx\b\.?|roughly\b|circa\b|ca\.|around\b|exactly\b|precisely\b|only\b|just\b|约为?|大约|=)\s*\}?\s*",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
