@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from perilune.rewards.answers import MAX_ANSWER_CHARACTERS, AnswerForm, last_answer, sole_box
-from perilune.types import Grade, Problem, Stop, Verdict
+from perilune.rewards.answers import MAX_ANSWER_CHARACTERS, AnswerForm, find_answers, sole_box
+from perilune.types import Explanation, Grade, Problem, Stop, Verdict
 
 _ALLOWED = re.compile(r"[0-9+\-*/() ]+")
 _SYMBOLS = {"\\times": "*", "\\cdot": "*", "\\div": "/", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"}
@@ -26,23 +26,44 @@ class CountdownReward:
     Args:
         answer_form: where the answer must be.
         format_weight: score of a wrong answer that is in the right form; a right answer scores 1.
+        thinking_counts: whether an answer may stand inside the thinking.
     """
 
-    def __init__(self, answer_form: AnswerForm = "any", format_weight: float = 0.0) -> None:
+    def __init__(
+        self, answer_form: AnswerForm = "any", format_weight: float = 0.0, *, thinking_counts: bool = False
+    ) -> None:
         self._answer_form = answer_form
         self._format_weight = format_weight
+        self._thinking_counts = thinking_counts
 
     def __call__(self, problem: Problem, response: str, stop: Stop) -> Grade:
         """Grade the response; a reference that cannot be read is an error."""
+        return self.explain(problem, response, stop).grade
+
+    def check_reference(self, problem: Problem) -> None:
+        """Raise ValueError unless the reference holds numbers and a target."""
+        read_reference(problem.answer)
+
+    def explain(self, problem: Problem, response: str, stop: Stop) -> Explanation:
+        """The grade, and how it came about."""
         try:
             numbers, target = read_reference(problem.answer)
         except ValueError as error:
-            return Grade(Verdict.ERROR, 0.0, f"reference answer {problem.answer!r}: {error}")
-        answer = last_answer(response, self._answer_form)
-        if answer is None:
-            return Grade(Verdict.WRONG, 0.0, "no answer found")
-        if len(answer) > MAX_ANSWER_CHARACTERS:
-            return Grade(Verdict.WRONG, 0.0, f"answer of {len(answer)} characters")
+            grade = Grade(Verdict.ERROR, 0.0, f"reference answer {problem.answer!r}: {error}")
+            return Explanation(grade, rule="the reference cannot be read")
+        reference = f"{', '.join(map(str, numbers))}, each once, make {target}"
+        answers = find_answers(response, self._answer_form, in_thinking=self._thinking_counts)
+        if not answers:
+            grade = Grade(Verdict.WRONG, 0.0, "no answer found")
+            return Explanation(grade, reference=reference, rule="no answer found")
+        found = answers[-1]
+        if len(found.text) > MAX_ANSWER_CHARACTERS:
+            grade = Grade(Verdict.WRONG, 0.0, f"answer of {len(found.text)} characters")
+            return Explanation(grade, found.text, found.mark, reference, rule="too long for an answer")
+        grade = self._judged(found.text, numbers, target)
+        return Explanation(grade, found.text, found.mark, reference, _normalised(found.text), "exact arithmetic")
+
+    def _judged(self, answer: str, numbers: Sequence[int], target: Fraction) -> Grade:
         try:
             check_solution(answer, numbers, target)
         except ValueError as error:
