@@ -78,25 +78,25 @@ def _math(config: RewardsConfig) -> Reward:
 def _countdown(config: RewardsConfig) -> Reward:
     from perilune.rewards.countdown import CountdownReward
 
-    return CountdownReward(config.answer_form, config.format_weight)
+    return CountdownReward(config.answer_form, config.format_weight, thinking_counts=config.thinking_counts)
 
 
 def _format(config: RewardsConfig) -> Reward:
     from perilune.rewards.format import FormatReward
 
-    return FormatReward(config.answer_form)
+    return FormatReward(config.answer_form, thinking_counts=config.thinking_counts)
 
 
 def _think_format(config: RewardsConfig) -> Reward:
     from perilune.rewards.format import FormatReward
 
-    return FormatReward(config.answer_form, think_tags=True)
+    return FormatReward(config.answer_form, think_tags=True, thinking_counts=config.thinking_counts)
 
 
 def _reasoning_gym(config: RewardsConfig) -> Reward:
     from perilune.rewards.reasoning_gym import ReasoningGymReward
 
-    return ReasoningGymReward(config.answer_form)
+    return ReasoningGymReward(config.answer_form, thinking_counts=config.thinking_counts)
 
 
 def _code(config: RewardsConfig) -> Reward:
