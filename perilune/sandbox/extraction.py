@@ -1,10 +1,10 @@
 """The program in a response.
 
 The rule: what stands in the thinking does not count. Of the fenced blocks outside it (:mod:`perilune.sandbox.fences`),
-the last one whose tag names the language is the program; if no tag does, the last untagged one that looks like a
-program, not like an output. A block that only uses what an earlier one defines shows how the program is used: it is
-passed over. Where a function is asked for, the last block that defines it goes before all others. A response without
-such a block has no program.
+the last one whose tag names the language is the program; if no tag does, the last untagged one. Passed over are blocks
+that look like an output, not like a program; that quote a part of an earlier one; and that only use what an earlier one
+defines, which show how it is used. Where a function is asked for, the last block that defines it goes before all
+others. A response without such a block has no program.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _THINKING = re.compile(r"^[ \t]*+<(?:think|thinking|thought)>|(</(?:think|thinki
 _SESSION = re.compile(r"\s*+(?:>>>|\$ )")
 _PROGRAM = {
     "python": re.compile(
-        r"^[ \t]*+(?:(?:import|from|def|class|async|for|while|if|with|try|return|yield|lambda)\b|@|[\w.]++\(|"
+        r"^[ \t]*+(?:(?:import|from|def|class|async|for|while|if|with|try|return|yield|raise|assert|global)\b|@|"
+        r"[\w.]++\(|"
         r"[\w.,\[\]() \t]*+(?:[-+*/%|&^]|//|\*\*|<<|>>)?=(?!=))",
         re.MULTILINE,
     ),
@@ -74,11 +75,10 @@ def _chosen(blocks: Sequence[Block], language: str, entry_point: str) -> str | N
     tags = _TAGS.get(language) or re.compile(re.escape(language) + r"[\d.]*")
     full = [block for block in blocks if block.text.strip()]
     texts = [block.text for block in full if tags.fullmatch(block.tag)]
-    if not texts:
-        untagged = [block.text for block in full if not block.tag]
-        texts = [text for text in untagged if _looks_like_a_program(text, language)] or untagged[-1:]
+    texts = texts or [block.text for block in full if not block.tag]
     if not texts:
         return None
+    texts = _unquoted([text for text in texts if _looks_like_a_program(text, language)] or texts[-1:])
     if entry_point and language == "python":
         defining = [text for text in texts if _defines(text, entry_point)]
         return (defining or texts)[-1]
@@ -88,6 +88,20 @@ def _chosen(blocks: Sequence[Block], language: str, entry_point: str) -> str | N
 def _looks_like_a_program(text: str, language: str) -> bool:
     looks = _PROGRAM.get(language)
     return looks is None or (bool(looks.search(text)) and not _SESSION.match(text))
+
+
+def _unquoted(texts: Sequence[str]) -> list[str]:
+    """The texts but for those that quote a part, at most half, of what was there before."""
+    first: dict[str, int] = {}
+    longest, kept = 0, list[str]()
+    for place, text in enumerate(texts):
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        if not (2 * len(lines) <= longest and all(first.get(line, place) < place for line in lines)):
+            kept.append(text)
+        for line in lines:
+            first.setdefault(line, place)
+        longest = max(longest, len(lines))
+    return kept
 
 
 def _defines(text: str, entry_point: str) -> bool:

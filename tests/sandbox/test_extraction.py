@@ -133,6 +133,9 @@ PROGRAM = "def double(x):\n    return 2 * x\nprint(double(int(input())))"
         (f"```python\n{PROGRAM}\n```\nFor example:\n```python\ny = double(x=3)\nassert y == 6\n```", PROGRAM),
         (f"```python\nprint(1)\n```\nNo:\n```python\n{PROGRAM}\n```", PROGRAM),
         (f"```python\n{PROGRAM.replace('2', '3')}\n```\nMended:\n```python\n{PROGRAM}\n```", PROGRAM),
+        (f"```python\n{PROGRAM}\n```\nIt prints\n```python\n6\n```\n```py\n>>> double(3)\n6\n```", PROGRAM),
+        (f"```python\n{PROGRAM}\n```\nThe line\n```python\nreturn 2 * x\n```\ndoubles.", PROGRAM),
+        (f"```python\nprint(0)\n{PROGRAM}\n```\nWithout the zero:\n```python\n{PROGRAM}\n```", PROGRAM),
         ("```\n5\n```", "5"),
     ],
 )
@@ -143,6 +146,8 @@ def test_neither_an_output_nor_an_example_of_its_use_is_the_program(response: st
 def test_the_block_that_defines_the_function_is_the_program() -> None:
     response = f"```python\n{PROGRAM}\n```\nTest:\n```python\nimport math\nprint(math.pi)\n```"
     assert extract_program(response, "python", entry_point="double") == PROGRAM
+    quoted = f"```python\n{PROGRAM}\nprint()\n```\nIt begins with\n```python\ndef double(x):\n    return 2 * x\n```"
+    assert extract_program(quoted, "python", entry_point="double") == f"{PROGRAM}\nprint()"
     assert extract_program(response, "python", entry_point="other") == "import math\nprint(math.pi)"
     method = "```python\nclass Solution:\n    def double(self, x):\n        return 2 * x\n```\n```python\nprint(1)\n```"
     assert str(extract_program(method, "python", entry_point="Solution.double")).startswith("class Solution")
