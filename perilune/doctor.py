@@ -193,6 +193,7 @@ def _backends() -> Iterator[Backend]:
 def _sandboxes() -> Iterator[Backend]:
     """What the reward code can be isolated by: each way is tried by a program that tries to get out."""
     from perilune.sandbox.jobs import Setup
+    from perilune.sandbox.packages import DEFAULT_PACKAGES, find_packages
     from perilune.sandbox.probes import TO_DO, Mode, probed_worker
     from perilune.sandbox.worker import WorkerLost
 
@@ -204,6 +205,10 @@ def _sandboxes() -> Iterator[Backend]:
             yield Backend(choice)
         except WorkerLost as failure:
             yield Backend(choice, str(failure), TO_DO[mode])
+    for name in DEFAULT_PACKAGES:
+        there = name in find_packages((name,)).names
+        reason = "" if there else f"the package {name} is missing, or lacks what it needs"
+        yield Backend(f"reward code, programs that import {name}", reason, f"{_python()} -m pip install {name}")
     compiler = "" if shutil.which("g++") else "no g++ on the PATH"
     yield Backend("reward code in C++", compiler, "the system's package g++" if compiler else "")
     yield _with_extra("test cases by CYaRon (perilune sandbox cases)", "cyaron", "code")

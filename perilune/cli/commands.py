@@ -192,11 +192,17 @@ def sandbox_serve(options: argparse.Namespace) -> int:
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise BackendUnavailable(f"the sandbox service needs {', '.join(missing)}: pip install 'perilune[service]'")
+    from perilune.errors import SandboxError
     from perilune.sandbox.client import TOKEN_VARIABLE
+    from perilune.sandbox.packages import DEFAULT_PACKAGES, find_packages
     from perilune.sandbox.service import ServiceSettings, serve
 
     settings = ServiceSettings(workers=options.workers, queue=options.queue)
-    serve(options.host, options.port, settings, os.environ.get(TOKEN_VARIABLE), options.isolation)
+    packages = find_packages(options.packages, options.environment)
+    if packages.missing and tuple(options.packages) != DEFAULT_PACKAGES:
+        raise SandboxError(f"these packages are not there, or lack what they need: {', '.join(packages.missing)}")
+    token = os.environ.get(TOKEN_VARIABLE)
+    serve(options.host, options.port, settings, token, options.isolation, packages, options.cpp_standard)
     return 0
 
 

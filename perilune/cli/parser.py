@@ -173,6 +173,15 @@ def _add_sandbox(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     serve.add_argument("--workers", type=_natural, default=2, metavar="N", help="programs judged at once")
     serve.add_argument("--queue", type=_natural, default=64, metavar="N", help="judgements that may wait")
     serve.add_argument("--isolation", choices=("auto", "namespaces", "landlock"), default="auto")
+    serve.add_argument(
+        "--packages",
+        nargs="*",
+        default=("numpy", "sortedcontainers"),
+        metavar="NAME",
+        help="what programs in Python may import besides its library; numpy and sortedcontainers where they are there",
+    )
+    serve.add_argument("--environment", metavar="FOLDER", help="where these packages lie, if not beside Perilune")
+    serve.add_argument("--cpp-standard", default="gnu++20", metavar="STANDARD", help="as after g++'s -std=")
     serve.set_defaults(command=commands.sandbox_serve)
     cases = actions.add_parser("cases", help="make tests for problems that have right submissions and no tests")
     cases.add_argument("recipe", type=Path, metavar="RECIPE", help="whose model writes the generators")

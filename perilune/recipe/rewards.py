@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -49,6 +50,17 @@ class CodeRewardConfig(Section):
     """Memory of the same, in MiB; a problem's own limit may lower it."""
     total_seconds: PositiveFloat = 20.0
     """Wall time of all test cases together; beyond it the verdict is time limit."""
+    output_kb: PositiveInt = 1024
+    """What a program may print on each of stdout and stderr, in KiB; beyond it the verdict is output limit."""
+    cpp_standard: Annotated[str, Field(pattern=r"^(c|gnu)\+\+[0-9][0-9a-z]$")] = "gnu++20"
+    """The standard of C++, as after g++'s -std=; of a service, that which it was started with."""
+    packages: tuple[str, ...] = ("numpy", "sortedcontainers")
+    """Packages that programs in Python may import besides Python's library, by the names that pip knows; nothing else
+    of the environment that they lie in can be read. These two are offered where they are installed; one that is named
+    and cannot be imported is refused before a run. Of a service, those that it was started with."""
+    environment: str | None = None
+    """Where those packages lie: a virtual environment of the same Python, or a folder that pip install --target filled;
+    by default the environment that Perilune runs in."""
     stop_at_first: bool = True
     """Leave the cases after the first failure out; a response is right only if it passes all."""
 
@@ -72,8 +84,8 @@ class RewardsConfig(Section):
     workers: PositiveInt = 1
     """Grading processes."""
     cpu_seconds: PositiveFloat = 5.0
-    """Processor time of one grading; beyond it the response is wrong, for it is what it says that takes so long. Waiting
-    costs nothing, and programs that the reward code runs have limits of their own."""
+    """Processor time of one grading; beyond it the response is wrong, for it is what it says that takes so long.
+    Waiting costs nothing, and programs that the reward code runs have limits of their own."""
     memory_mb: PositiveInt = 1024
     """Memory of one grading, in MiB beside what its worker holds already; beyond it the response is wrong."""
     timeout_seconds: PositiveFloat = 60.0
@@ -84,5 +96,8 @@ class RewardsConfig(Section):
     unreadable_references: Literal["leave_out", "refuse"] = "leave_out"
     """What becomes of problems whose reference answer their reward cannot read, so that no response to them could be
     judged: leave_out tells them by name and goes on without them, refuse ends the run before it begins."""
+    files: Mapping[str, str] = {}
+    """Where the files of rewards of your own lie, by their names in problems.*.reward. It is filled in by itself: with
+    what is found beside the recipe or in the working directory, and in a run with the copies that the run keeps."""
     code: CodeRewardConfig = CodeRewardConfig()
     """The reward code."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import lru_cache
 from typing import Protocol
 
-from perilune.errors import SandboxError
+from perilune.errors import RewardError, SandboxError
 from perilune.recipe.rewards import CodeRewardConfig
 from perilune.sandbox.client import RemoteJudge
 from perilune.sandbox.extraction import extract_program
 from perilune.sandbox.judge import Judge, JudgeSettings
+from perilune.sandbox.languages import languages
+from perilune.sandbox.packages import find_packages
 from perilune.sandbox.programs import Limits, Program
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import StdioTask, Task, complete_program, read_task
-from perilune.sandbox.verdicts import Judgement, Outcome
+from perilune.sandbox.verdicts import OF_THE_TASK, Judgement, Outcome, told
 from perilune.types import Explanation, Grade, Problem, Stop, Verdict
 
 _read_task = lru_cache(maxsize=256)(read_task)
@@ -48,20 +51,31 @@ class CodeReward:
         return self.explain(problem, response, stop).grade
 
     def check_reference(self, problem: Problem) -> None:
-        """Read the task, and judge its own solution where it has one.
+        """Read the task, look whether what it needs is there, and judge its own solution where it has one.
 
         Raises:
-            ValueError: it is no task, or takes its own solution for wrong; says why.
-            SandboxError: the solution could not be judged, which may be the task's fault or the machine's.
+            ValueError: it is no task, cannot be run here, or takes its own solution for wrong; says why.
+            SandboxError: nothing could be judged, which is the machine's fault.
         """
         task = _read_task(problem.answer)
-        if isinstance(task, StdioTask) or not task.solution.strip():
+        if isinstance(task, StdioTask):
+            if task.checker.kind == "special":
+                self._check_needs(task, Program(task.language, ""))
             return
-        judgement = self._judge.judge(task, Program("python", complete_program(task, task.solution)))
+        # Without a solution, a program that is none still shows whether the check itself can be run.
+        own = complete_program(task, task.solution) if task.solution.strip() else ""
+        judgement = self._check_needs(task, Program("python", own))
         if judgement.outcome is Outcome.INFRASTRUCTURE_ERROR:
-            raise SandboxError(f"the task's own solution could not be judged: {judgement.detail}")
-        if judgement.outcome is not Outcome.ACCEPTED:
+            raise SandboxError(f"the task could not be tried: {judgement.detail}")
+        if own and judgement.outcome is not Outcome.ACCEPTED:
             raise ValueError(f"the task does not accept its own solution: {judgement.outcome}: {judgement.detail}")
+
+    def _check_needs(self, task: Task, program: Program) -> Judgement:
+        """The judgement of a program, where the task itself can be run; ValueError where it cannot."""
+        judgement = self._judge.judge(task, program)
+        if judgement.outcome is Outcome.INFRASTRUCTURE_ERROR and judgement.detail.startswith(OF_THE_TASK):
+            raise ValueError(judgement.detail)
+        return judgement
 
     def explain(self, problem: Problem, response: str, stop: Stop) -> Explanation:
         """The grade, the program that was found, and how far it came."""
@@ -124,13 +138,13 @@ def build_judge(config: CodeRewardConfig) -> Judging:
     """
     settings = judge_settings(config)
     if config.service is None:
-        return Judge(Sandbox(workers=1, mode=config.isolation).__enter__(), settings)
+        return Judge(_sandbox(config).__enter__(), settings)
     return RemoteJudge(config.service, settings, patience_seconds=config.longest_seconds)
 
 
 def judge_settings(config: CodeRewardConfig) -> JudgeSettings:
     """The judge's limits as the recipe sets them."""
-    limits = Limits(config.cpu_seconds, config.wall_seconds, config.memory_mb)
+    limits = Limits(config.cpu_seconds, config.wall_seconds, config.memory_mb, config.output_kb << 10)
     return JudgeSettings(limits, config.total_seconds, config.stop_at_first)
 
 
@@ -145,5 +159,36 @@ def check_code_reward(config: CodeRewardConfig) -> None:
         with RemoteJudge(config.service, judge_settings(config), patience_seconds=10.0) as judge:
             judge.check()
     else:
-        with Sandbox(workers=1, mode=config.isolation):
-            pass
+        with _sandbox(config) as sandbox:
+            _check_packages(config, sandbox)
+            _check_standard(config, sandbox)
+
+
+def _sandbox(config: CodeRewardConfig) -> Sandbox:
+    """A sandbox of our own, of one worker, as the recipe sets it up."""
+    packages = find_packages(config.packages, config.environment)
+    spoken = languages(config.cpp_standard)
+    return Sandbox(workers=1, mode=config.isolation, languages=spoken, packages=packages)
+
+
+def _check_packages(config: CodeRewardConfig, sandbox: Sandbox) -> None:
+    """Refuse a recipe that names packages which cannot be had; the default ones are offered where they are there."""
+    if "packages" not in config.model_fields_set and config.environment is None:
+        return
+    found = find_packages(config.packages, config.environment)
+    failed = sorted(set(found.preloaded) - sandbox.modules)
+    if missing := [*found.missing, *failed]:
+        where = f"in {config.environment}" if config.environment else "beside Perilune"
+        raise RewardError(
+            f"rewards.code.packages names {', '.join(missing)}, which cannot be imported {where} by this Python, or "
+            "lacks a package that it needs: install it there, or leave the name out"
+        )
+
+
+def _check_standard(config: CodeRewardConfig, sandbox: Sandbox) -> None:
+    """Refuse a standard of C++ that the compiler does not know; where there is no compiler, nothing is asked of it."""
+    if "cpp_standard" not in config.model_fields_set or shutil.which("g++") is None:
+        return
+    submission = sandbox.run(Program("cpp", "int main() {}"), [])
+    if not submission.compiled and submission.compile is not None:
+        raise RewardError(f"rewards.code.cpp_standard = {config.cpp_standard!r}: {told(submission.compile)}")

@@ -23,7 +23,7 @@ from typing import Any, Final
 from perilune.sandbox.programs import Ending, Limits, Program, Run
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import FunctionTask, complete_program
-from perilune.sandbox.verdicts import Judgement, Outcome, one_line, outcome_of, told
+from perilune.sandbox.verdicts import OF_THE_TASK, Judgement, Outcome, one_line, outcome_of, told
 
 _REMEMBERED_TASKS = 4096
 _LONGEST: Final = 16
@@ -90,12 +90,12 @@ class Functions:
                 return self._known[task]
         heard = self._heard(task, complete_program(task, task.solution), limits)
         if isinstance(heard, Run):
-            raise TaskFault(f"the task's own solution did not finish its check: {heard.ending.value}")
+            raise TaskFault(f"{OF_THE_TASK}own solution did not finish its check: {heard.ending.value}")
         if heard.kind == "lost":
             reason = heard.run.ending.value if heard.run.ending is not Ending.EXITED else heard.detail
-            raise TaskFault(f"the task's own solution did not finish its check: {reason}")
+            raise TaskFault(f"{OF_THE_TASK}own solution did not finish its check: {reason}")
         if heard.kind != "passed":
-            raise TaskFault(f"the task's own solution does not pass its check: {heard.detail}")
+            raise TaskFault(f"{OF_THE_TASK}own solution does not pass its check: {heard.detail}")
         with self._lock:
             self._known[task] = heard.calls
             while len(self._known) > _REMEMBERED_TASKS:
@@ -118,10 +118,11 @@ class Functions:
             kind, detail, calls = json.loads(check.stdout)
         except (ValueError, TypeError):
             return check
-        if kind == "broken":
-            raise TaskFault(f"the task's check cannot be run: {detail}")
+        if kind in {"context", "check"}:
+            part = "check" if kind == "check" else "own solution" if task.solution else "prompt"
+            raise TaskFault(f"{OF_THE_TASK}{part} cannot be run: {detail}")
         if kind == "passed" and not calls:
-            raise TaskFault("the task's check never calls the candidate, so it would pass every program")
+            raise TaskFault(f"{OF_THE_TASK}check never calls the candidate, so it would pass every program")
         return _Heard(str(kind), str(detail), int(calls), run)
 
 

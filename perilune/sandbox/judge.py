@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from perilune.sandbox.checkers import difference
 from perilune.sandbox.functions import Functions
+from perilune.sandbox.imports import unoffered
 from perilune.sandbox.programs import Limits, Program, Run, Submission
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.special import ask_special_judge
@@ -51,6 +52,8 @@ class Judge:
 
     def judge(self, task: Task, program: Program) -> Judgement:
         """Run the program on the task; an error of ours is an outcome, not an exception."""
+        if missing := unoffered(task, lambda: self._sandbox.modules):
+            return Judgement(Outcome.INFRASTRUCTURE_ERROR, missing)
         limits = lowered(self._settings.limits, task.cpu_seconds, task.memory_mb)
         if isinstance(task, FunctionTask):
             return self._function(task, program, limits)

@@ -103,6 +103,11 @@ class Sandbox:
         return self._workshop.replaced
 
     @property
+    def packages(self) -> Packages:
+        """The packages that it was given."""
+        return self._packages
+
+    @property
     def modules(self) -> frozenset[str]:
         """What Python programs may import besides its own library: top names, of what can be imported here.
 

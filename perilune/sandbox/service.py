@@ -31,6 +31,8 @@ from perilune.errors import SandboxError
 from perilune.sandbox.client import TOKEN_VARIABLE
 from perilune.sandbox.guard import Guard, Slots
 from perilune.sandbox.judge import Judge, JudgeSettings
+from perilune.sandbox.languages import CPP_STANDARD, languages
+from perilune.sandbox.packages import Packages
 from perilune.sandbox.programs import Limits, Program, Run, Submission
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.service_metrics import ServiceMetrics
@@ -132,6 +134,8 @@ class Health(_Body):
 
     status: str
     isolation: str
+    packages: list[str]
+    """Those that Python programs may import besides Python's library."""
     workers: int
     inside: int
     capacity: int
@@ -173,7 +177,12 @@ def create_app(sandbox: Sandbox, settings: ServiceSettings, token: str | None = 
         """Whether it works."""
         slots = desk.slots
         return Health(
-            status="ok", isolation=sandbox.mode, workers=settings.workers, inside=slots.taken, capacity=slots.capacity
+            status="ok",
+            isolation=sandbox.mode,
+            packages=list(sandbox.packages.names),
+            workers=settings.workers,
+            inside=slots.taken,
+            capacity=slots.capacity,
         )
 
     @app.get("/metrics", response_class=Response)
@@ -269,15 +278,33 @@ def check_address(host: str, token: str | None) -> None:
         )
 
 
-def serve(host: str, port: int, settings: ServiceSettings, token: str | None, isolation: Isolation = "auto") -> None:
+def serve(
+    host: str,
+    port: int,
+    settings: ServiceSettings,
+    token: str | None,
+    isolation: Isolation = "auto",
+    packages: Packages | None = None,
+    cpp_standard: str = CPP_STANDARD,
+) -> None:
     """Serve until interrupted.
+
+    Args:
+        host: an address of this machine.
+        port: on it.
+        settings: how much is taken on.
+        token: what requests must carry.
+        isolation: how programs are isolated.
+        packages: what programs in Python may import besides its library; the default ones if None.
+        cpp_standard: the standard of C++.
 
     Raises:
         SandboxUnavailable: this machine cannot isolate programs.
         SandboxError: the address is open to others and there is no token.
     """
     check_address(host, token)
-    with Sandbox(workers=settings.workers, mode=isolation) as sandbox:
+    spoken = languages(cpp_standard)
+    with Sandbox(workers=settings.workers, mode=isolation, languages=spoken, packages=packages) as sandbox:
         app = create_app(sandbox, settings, token)
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_keep_alive=30)
 

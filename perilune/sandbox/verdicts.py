@@ -8,6 +8,8 @@ from enum import StrEnum
 from perilune.sandbox.programs import Ending, Run
 
 _LONGEST_DETAIL = 200
+OF_THE_TASK = "the task's "
+"""What the detail of an infrastructure error begins with where it is the task that cannot be run."""
 
 
 class Outcome(StrEnum):

@@ -1,24 +1,27 @@
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perilune.data.generators import generate
 from perilune.data.problems import load_problems
-from perilune.errors import ProblemsError, RecipeError, RewardError, SandboxError, SandboxUnavailable
+from perilune.errors import PeriluneError, ProblemsError, RecipeError, RewardError, SandboxError, SandboxUnavailable
 from perilune.recipe.problems import SourceConfig
 from perilune.recipe.recipe import parse_recipe
 from perilune.recipe.rewards import CodeRewardConfig, RewardsConfig
-from perilune.rewards.code import CodeReward, build_judge, check_code_reward
+from perilune.rewards.code import CodeReward, build_judge, check_code_reward, judge_settings
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import build_reward, check_rewards_work
 from perilune.sandbox.judge import Judge, JudgeSettings
-from perilune.sandbox.programs import Limits
+from perilune.sandbox.programs import Limits, Program
 from perilune.sandbox.sandbox import Sandbox
 from perilune.sandbox.tasks import Case, Checker, FunctionTask, StdioTask, Task, task_json
+from perilune.sandbox.verdicts import Outcome
 from perilune.types import Demonstration, GradeRequest, Message, Problem, Stop, Verdict
 
 DOUBLE = StdioTask((Case("2", "4"), Case("-3", "-6")))
@@ -142,7 +145,7 @@ def test_problems_with_tests_come_from_jsonl(tmp_path: Path, reward: CodeReward)
         ("", None),
         ("    return 2 * x\n", None),
         ("    return 3 * x\n", "own solution"),
-        ("    return 2 * x +\n", "own solution could not be judged: .*SyntaxError"),
+        ("    return 2 * x +\n", "own solution cannot be run: SyntaxError"),
     ],
 )
 def test_a_task_that_refuses_its_own_solution_is_no_reference(
@@ -169,3 +172,39 @@ def test_an_explanation_shows_the_program_and_how_far_it_came(reward: CodeReward
     assert told.grade == reward(asked, "So:\n```python\nprint(0)\n```", Stop.ENDED)
     none = reward.explain(asked, "no program", Stop.ENDED)
     assert none.found == "" and "fenced block" in none.grade.detail
+
+
+def test_what_a_task_needs_is_looked_for_before_a_run(reward: CodeReward) -> None:
+    needs = FunctionTask("f", "import no_such_module\ndef check(candidate):\n    assert candidate(2) == 4\n")
+    with pytest.raises(ValueError, match="the task's check imports no_such_module, and"):
+        reward.check_reference(problem(needs))
+    special = StdioTask((Case("", ""),), Checker("special", program="from no_such_module import x"))
+    with pytest.raises(ValueError, match="the task's special judge imports no_such_module, and"):
+        reward.check_reference(problem(special))
+    with pytest.raises(ValueError, match="the task's check cannot be run: SyntaxError"):
+        reward.check_reference(problem(FunctionTask("f", "oh no")))
+    reward.check_reference(problem(StdioTask((Case("", ""),))))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"packages": ("numpy", "no-such-package")}, "packages names no-such-package, which cannot be imported beside"),
+        ({"environment": "/no/such/folder"}, "is no folder; make one with"),
+        ({"cpp_standard": "gnu++99"}, r"cpp_standard = 'gnu\+\+99': .*-std=gnu\+\+99"),
+    ],
+)
+def test_settings_that_cannot_be_had_are_refused(reward: CodeReward, setting: dict[str, Any], reason: str) -> None:
+    if "cpp_standard" in setting and shutil.which("g++") is None:
+        pytest.skip("no g++")
+    with pytest.raises(PeriluneError, match=reason):
+        check_code_reward(CodeRewardConfig.model_validate(setting))
+
+
+def test_the_output_s_limit_is_a_setting() -> None:
+    flood = Program("python", "print('x' * 3000)")
+    task = StdioTask((Case("", "x" * 3000),))
+    with Sandbox(workers=1) as sandbox:
+        for size, outcome in ((2, Outcome.OUTPUT_LIMIT), (4, Outcome.ACCEPTED)):
+            judge = Judge(sandbox, judge_settings(CodeRewardConfig(output_kb=size)))
+            assert judge.judge(task, flood).outcome is outcome

@@ -18,19 +18,21 @@ Verdict = list[Any]
 
 
 def run_check(request: dict[str, Any], peer: Peer) -> Verdict:
-    """The check's word: passed, refused, raised (by the program), broken (the check), syntax or failed (the program's
-    own start), lost (the program gave no answer any more)."""
+    """The check's word: passed, refused, raised (by the program), context or check (they cannot be run), syntax or
+    failed (the program's own start), lost (the program gave no answer any more)."""
     entry_point = request["entry_point"]
     namespace: dict[str, Any] = {"__name__": "check"}
+    part = "context"
     try:
         exec(compile(request["context"], "<prompt>", "exec", dont_inherit=True), namespace)
+        part = "check"
         known = _classes(request["prompt"], namespace)
         asked_for = namespace.pop(entry_point, None)
         exec(compile(request["check"], "<check>", "exec", dont_inherit=True), namespace)
         check = namespace["check"]
         known |= _classes(request["check"], namespace)
     except BaseException as error:
-        return ["broken", errors.told(error), 0]
+        return [part, errors.told(error), 0]
     try:
         with contextlib.suppress(Lost):  # a program that cannot be asked has said why, and is gone
             peer.say(class_digests(known))
