@@ -13,7 +13,7 @@ _WORD = (
     r"(?:\b(?:answer|ans|réponse|respuesta|antwort|risposta)|ответ|答案|答え|答|정답|解答)"
     r"(?:\s?\([^()\n]{0,30}\))?"
 )
-_LABEL = re.compile(rf"{_WORD}(?:是|为|為)?{_SOFT}[:：]{_SOFT}", re.IGNORECASE)
+_LABEL = re.compile(rf"{_WORD}(?:是|为|為)?{_SOFT}(?:[:：]|=(?!=)){_SOFT}", re.IGNORECASE)
 _HEADING = re.compile(
     r"^[ \t]*(?:\#{1,6}[ \t]*|\*\*|__)[ \t]*(?:the |your |my |our )?(?:final |correct |short )?"
     rf"{_WORD}{_SOFT}[:：]?{_SOFT}$",
@@ -30,7 +30,7 @@ _SENTENCE = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*_\"')\]]|$)|[。！？]|\n|$")
 _REASON = re.compile(
     r",?\s+(?:because|since|which|where|so that|as (?:we|it|the|there)|given that|for which)\b"
-    r"|,\s+(?:as|so|not|and not)\b|，|；"
+    r"|,\s+(?:as|so|not|and not)\b|\s*\((?:since|because|as)\b|，|；"
 )
 _MATH = re.compile(
     r"\$\$?(?P<dollar>[^$\n]{1,400})\$\$?|\\\((?P<paren>[^\n]{1,400}?)\\\)|\\\[(?P<square>[^\n]{1,400}?)\\\]"
@@ -49,6 +49,11 @@ _STEP = re.compile(
 )
 _ELSEWHERE = re.compile(
     r"\b(?:see|above|below|shown|box(?:ed)?|following|previous(?:ly)?|as follows|explained)\b", re.IGNORECASE
+)
+_STORY = re.compile(r"[A-Z][a-z]+ (?:[a-z]+ ){1,6}[-$]?\d")
+_COMPLEMENT = re.compile(
+    r"(?:it|they|he|she|this|that|the(?: [a-z]+){1,4}) (?:is|was|are|were) (?!not\b|no\b)((?:[^\W\d_]+ ?){1,4})[.!]?",
+    re.IGNORECASE,
 )
 _OPENERS = {"$$": "$$", "\\[": "\\]", "```": "```", "\\(": "\\)"}
 
@@ -76,7 +81,7 @@ def is_value(text: str) -> bool:
     if len(text) > 200:
         return False
     bare = _MATH.sub(" ", text)
-    if _ELSEWHERE.search(bare):
+    if _ELSEWHERE.search(bare) or _STORY.match(bare):
         return False
     words = _PLAIN_WORD.findall(re.sub(r"\\text\{[^{}]*\}|\\[A-Za-z]+", " ", bare))
     return not (_VERB.search(bare) and len(words) > 1) and len(words) <= 6
@@ -128,6 +133,8 @@ def _told(said: str, start: int, end: int, mark: str) -> FoundAnswer:
         return FoundAnswer(said, start, end, mark)
     sentences = find_sentences(said)
     inner = sentences[-1].text if sentences else _only_value(said)
+    if not inner and (complement := _COMPLEMENT.fullmatch(said)):
+        inner = complement[1].strip()
     return FoundAnswer(inner or said, start, end, mark, value=False)
 
 
@@ -141,7 +148,7 @@ def _only_value(sentence: str) -> str:
         return ""
     number = numbers[0]
     before, after = sentence[: number.start()], sentence[number.end() :].rstrip(" .!*_")
-    if DENIES.search(before) or not is_plain_phrase(after) or not _VERB.search(before):
+    if DENIES.search(before) or not is_plain_phrase(after) or not (_VERB.search(before) or _STORY.match(sentence)):
         return ""
     return f"{number.group()} {after.strip()}".strip()
 

@@ -39,6 +39,7 @@ _NAMES = re.compile(
     r"|\\text\{[^{}]*\}(?:_(?:\{[^{}]*\}|\w))?"
     r"|(?<!\\)(?<![A-Za-z\\])[A-Za-z](?:'{1,3}|\^\{?\\prime\}?)(?![A-Za-z'])"
     r"|(?<![A-Za-z\\])(?:[A-Za-z]|\\[a-z]+(?![A-Za-z]))\s*_\s*(?:\{[A-Za-z0-9, +-]{1,12}\}|[A-Za-z0-9])"
+    r"|\\(?:Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega|Upsilon)(?![A-Za-z])"
     r"|\\(?:angle|triangle)\s*(?:[A-Z]{1,4}|\{[A-Z]{1,4}\})"
 )
 _NO_NAME = re.compile(
@@ -59,7 +60,7 @@ def readable(text: str) -> bool:
 
 def canonical(text: str) -> str:
     """The text without what no reader sees: spaces, and braces around one letter or digit."""
-    text = re.sub(r"(?<=\\[A-Za-z])\s(?=[A-Za-z])|(?<=[A-Za-z])\s(?=[A-Za-z])|(?<=\d)\s+(?=\{?\d)", "\x00", text)
+    text = re.sub(r"(?<=\\[A-Za-z])\s(?=[A-Za-z])|(?<=\\[A-Za-z]{2})\s(?=[A-Za-z])|(?<=\d)\s+(?=\{?\d)", "\x00", text)
     text = re.sub(r"(?<![A-Za-z}])\{(\w)\}|(?<=[\^_])\{(\w)\}", lambda m: m[1] or m[2], _SPACES.sub("", text))
     return text.replace("\x00", " ")
 

@@ -105,6 +105,15 @@ _SYNONYMS = {
 }
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _SPELLINGS = (
+    (re.compile(r"[✅✓✔☑🎉]|[\u2600-\u26ff\U0001f300-\U0001faff]"), ""),
+    (re.compile(r"\\lg(?![A-Za-z])"), r"\\log_{10}"),
+    (re.compile(r"(?<=\\\\)\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm)\s*\]"), " "),
+    (re.compile(r"(\d+)\s*'\s*(\d+)\s*(?:''|\")"), r"\1 feet \2 inches"),
+    (
+        re.compile(r"[\[(]\s*\\begin\{array\}\s*\{[^{}]*\}(.*?)\\end\{array\}\s*[\])]", re.DOTALL),
+        r"\\begin{pmatrix}\1\\end{pmatrix}",
+    ),
+    (re.compile(r"^\\text\{\s*([-＄]?\d[^{}]*)\}$"), r"\1"),
     (
         re.compile(
             r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|it|sf|tt|large|Large|small|normalsize|boldmath)(?![A-Za-z])"

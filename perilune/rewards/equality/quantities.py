@@ -15,10 +15,11 @@ _HEAD = re.compile(
     rf"[-+]?\s*(?:{_DECIMAL}[eE][-+]?\d+|{_DECIMAL}\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*-?\d+\s*\}}|-?\d+)|(?:\d+\s*)?\\frac\{{\d+\}}\{{\d+\}}"
     rf"|\d+\s+\d+/\d+|\d+/\d+|{_DECIMAL})"
 )
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _SCALES |= {"百": 100, "千": 1000, "万": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8}
 _SCALE = re.compile(
-    r"\s*(?:(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion)\b|(百万|千万|百|千|万|亿))", re.IGNORECASE
+    r"\s*(?:(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion|dozen)\b|(百万|千万|百|千(?![米克瓦卡赫帕])|万|亿))",
+    re.IGNORECASE,
 )
 _MONEY = re.compile(
     rf"(-?)\s*(?:US|U\.S\.|A|C|AU|CA|HK|NZ)?\s*([{CURRENCY}€£¥₹]|Rs\.?\s)\s*(?=[-\d.\\])(.*)", re.IGNORECASE
@@ -42,6 +43,8 @@ def _number_first(text: str) -> Quantity | None:
     if head is None or number is None:
         return None
     rest = text[head.end() :]
+    if head.group().endswith("}") and rest[:1].isalpha() and "\\text" not in rest:
+        return None  # \frac{1}{2}mv is a product
     if scale := _SCALE.match(rest):
         number, rest = (
             number * _SCALES[(scale[1] or scale[2]).lower()],

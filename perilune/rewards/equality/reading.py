@@ -114,6 +114,8 @@ def _read(text: str) -> Value:
             return found
     if _IN_A_ROW.search(text):
         return Unreadable(text, "two numbers in a row")
+    if re.search(r"\d'", text):
+        return Unreadable(text, "a mark after a number: feet, minutes or a derivative")
     if not _prose(text) and algebra.readable(text):
         return Formula(text)
     return Unreadable(text, "no number, no formula and no short word")
@@ -335,7 +337,7 @@ def _together(left: str, right: str, text: str) -> Value | None:
     pairs = [split_list(side[2], grouping=False)[0] for side in (names, values)]
     if len(pairs[0]) != len(pairs[1]) or len(pairs[0]) < 2:
         return None
-    return Collection("list", tuple(Named(a, read_clean(b), f"{a}={b}") for a, b in zip(*pairs, strict=True)), text)
+    return Collection("tuple", tuple(Named(a, read_clean(b), f"{a}={b}") for a, b in zip(*pairs, strict=True)), text)
 
 
 def _prose(text: str) -> bool:

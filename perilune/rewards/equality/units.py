@@ -56,12 +56,12 @@ temperature in K: K kelvin = 1
 percent: % percent pct = 1
 current: A amp ampere = 1; mA = 1/1000
 voltage: V volt = 1; kV = 1000; mV = 1/1000
-resistance: Ω \\Omega ohm = 1
-power: W watt = 1; kW kilowatt = 1000; mW = 1/1000; MW = 1000000
-energy: J joule = 1; kJ = 1000; eV = 1.602176634e-19; cal = 4.184; kcal = 4184; kWh = 3600000
-force: N newton = 1; kN = 1000
-pressure: Pa pascal = 1; kPa = 1000; atm = 101325
-frequency: Hz hertz = 1; kHz = 1000; MHz = 1000000; GHz = 1000000000
+voltage^1 current^-1: Ω \\Omega ohm = 1
+mass^1 length^2 time^-3: W watt = 1; kilowatt = 1000
+mass^1 length^2 time^-2: J joule = 1; eV = 1.602176634e-19; cal = 4.184; kcal = 4184; kWh = 3600000
+mass^1 length^1 time^-2: N newton = 1
+mass^1 length^-1 time^-2: Pa pascal = 1; atm = 101325
+time^-1: Hz hertz = 1
 amount: mol mole = 1
 data: bit = 1; byte = 8; KB = 8000; MB = 8000000; GB = 8000000000
 length^3: l L liter litre = 1/1000; ml mL milliliter millilitre cc = 1/1000000; gal gallon = 0.003785411784
@@ -112,7 +112,14 @@ _TOKEN = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+_PREFIXES = {
+    "p": Fraction(1, 10**12), "n": Fraction(1, 10**9), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
+    "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12),
+}  # fmt: skip
+_PREFIXED = {"m", "g", "s", "J", "W", "V", "A", "N", "Pa", "Hz", "mol", "Ω", "eV", "L"}
 _SCALES = {"celsius", "fahrenheit", "c", "f", "centigrade"}
+_MICRO_TEXT = re.compile(r"\\mu\s*\\text\{\s*")
+_MICRO = re.compile(r"\\mu\s*")
 _FRACTION = re.compile(
     r"\\frac\{(\\text\{[^{}]*\}[^{}]*|[a-z]{1,5})\}\{(\\text\{[^{}]*\}(?:\^\d)?|[a-z]{1,5}(?:\^\d)?)\}"
 )
@@ -127,7 +134,7 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
         spaced: whether it stands apart from the number, or in \\text{…}; "5m" may be five times m.
     """
     spaced = spaced or "\\text" in text
-    text = _FRACTION.sub(r"\1 / \2", text)
+    text = _MICRO.sub("μ", _MICRO_TEXT.sub(r"\\text{μ", _FRACTION.sub(r"\1 / \2", text)))
     text = _FIRST_TEXT.sub(r" \1 ", text).strip()
     if not text:
         return Unit()
@@ -137,7 +144,14 @@ def read_unit(text: str, spaced: bool = True) -> Unit | None:
     if text in UNITS:
         return Unit(*UNITS[text])
     parts = _parts(text)
-    return None if parts is None else _put_together(parts)
+    return _put_together(parts) if parts else None
+
+
+def _is_noun(word: str) -> bool:
+    """Whether letters that are no unit are a word at all: not x, nor mv, nor th."""
+    if not word.isascii() or word == "a":
+        return True
+    return len(word) > 1 and word.lower() not in _ORDINALS and re.search("[aeiouyAEIOUY]", word) is not None
 
 
 def _put_together(parts: list[tuple[str, int]]) -> Unit | None:
@@ -146,7 +160,7 @@ def _put_together(parts: list[tuple[str, int]]) -> Unit | None:
     for word, power in parts:
         known = _known(word)
         if known is None:
-            if (len(word) < 2 and word.isascii() and word != "a") or word.lower() in _ORDINALS:
+            if not _is_noun(word) or (power not in (1, -1) and _singular(word.lower()) != "unit"):
                 return None
             words.append(word)
             continue
@@ -205,6 +219,9 @@ def _temperatures(parts: list[tuple[str, int]]) -> list[tuple[str, int]]:
 def _known(word: str) -> tuple[Fraction, Dimensions] | None:
     if word in UNITS or len(word) == 1:
         return UNITS.get(word)
+    if word[1:] in _PREFIXED and word[0] in _PREFIXES:
+        size, dimensions = UNITS[word[1:]]
+        return size * _PREFIXES[word[0]], dimensions
     return UNITS.get(word.lower()) or UNITS.get(_singular(word.lower()))
 
 

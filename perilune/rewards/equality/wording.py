@@ -19,7 +19,7 @@ is are was were isn't wasn't aren't be been being am has have had does do did if
 wrong incorrect false impossible invalid undefined infinite approx maybe perhaps possibly probably unlikely
 increased decreased multiplied divided added subtracted raised reduced
 instead rather guess guesses unknown unclear cannot can't should would could might may
-rounded first second-guess last either neither both
+too many much few fewer less short rounded first second-guess last either neither both
 """
 CHANGES = re.compile(
     rf"\b(?:{'|'.join(sorted(map(re.escape, _CHANGES.split()), key=len, reverse=True))})\b", re.IGNORECASE
