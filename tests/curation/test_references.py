@@ -59,6 +59,56 @@ def test_a_reward_that_takes_anything_judges_nothing(
     assert "takes any answer for right" in found.detail
 
 
+LENIENT = """
+import re
+from perilune.types import Grade, Verdict
+
+def told(response):
+    return response.rpartition("Answer: ")[2].strip()
+
+def grade(right):
+    return Grade(Verdict.RIGHT if right else Verdict.WRONG, float(right), "fine")
+
+def any_word(problem, response, stop):
+    return grade(told(response)[:1].isalpha())
+
+def any_list(problem, response, stop):
+    return grade(told(response).startswith("["))
+
+def any_24(problem, response, stop):
+    return grade(re.fullmatch(r"[-+*()0-9 ]+", told(response)) is not None and eval(told(response)) == 24)
+
+def yes_or_no(problem, response, stop):
+    return grade(told(response) in ("yes", "no"))
+
+def exact(problem, response, stop):
+    return grade(told(response) == problem.answer)
+"""
+
+
+def test_rewards_that_take_anything_of_a_kind_are_told_from_those_that_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lenient_rewards.py").write_text(LENIENT, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    pile = [
+        problem(answer, f"lenient_rewards:{reward}", name)
+        for name, reward, answer in (
+            ("word", "any_word", "Paris"),
+            ("list", "any_list", "[1, 2]"),
+            ("24", "any_24", "4 * 6"),
+            ("verdict", "yes_or_no", "yes"),
+            ("yes", "exact", "yes"),
+            ("one way to 24", "exact", "(1 + 7) * (4 - 1)"),
+        )
+    ]
+    with GradingPool(RewardsConfig()) as pool:
+        found = {fate.problem.id: fate.detail for fate in find_unverifiable(pile, pool, "answer_line", quiet)}
+    assert found.keys() == {"word", "list", "24", "verdict"}
+    assert "takes any answer" in found["word"] and "takes any answer" in found["list"]
+    assert "takes both '(1 + 7)" in found["24"] and "takes both 'yes' and 'no'" in found["verdict"]
+
+
 def test_an_unknown_reward_is_told_of(grader: GradingPool) -> None:
     (found,) = find_unverifiable([problem("1", "maths")], grader, "any", quiet)
     assert "unknown reward 'maths'" in found.detail
@@ -75,7 +125,11 @@ def test_order_and_ids_survive_and_progress_is_told(grader: GradingPool) -> None
 def test_references_of_other_rewards() -> None:
     assert reference_response(problem(json.dumps({"numbers": [1, 2], "target": 3}), "countdown"), "any") is None
     assert reference_response(problem(json.dumps({"answer": "7"}), "reasoning_gym"), "boxed") == r"\boxed{7}"
+    assert reference_response(problem(json.dumps({"answer": None}), "reasoning_gym"), "any") is None
+    unbalanced = problem(json.dumps({"answer": "1 {\n2"}), "reasoning_gym")
+    assert reference_response(unbalanced, "any") == "<answer>1 {\n2</answer>"
     assert reference_response(problem("x", "format"), "any") is None
+    assert reference_response(problem("(9 - 3) * 2", "countdown"), "any") is None
     for broken in ("[]", "no json", json.dumps({"numbers": [1]})):
         with pytest.raises(ValueError, match=r".+"):
             reference_response(problem(broken, "countdown"), "any")

@@ -181,6 +181,23 @@ def test_reasoning_gym_pools_are_full_disjoint_and_scored_by_the_task():
         load_problems(config.model_copy(update={"path": "chian_sum"}), "train")
 
 
+def test_reasoning_gym_entries_that_json_has_no_form_for_and_empty_answers():
+    pytest.importorskip("reasoning_gym")
+    # Some of its variables are fractions.
+    assert len(load_problems(SourceConfig(kind="reasoning_gym", path="gsm_symbolic", count=150), "train")) == 150
+    drawn = load_problems(SourceConfig(kind="reasoning_gym", path="ab", count=150), "train")
+    assert len(drawn) == 150 and all(json.loads(problem.answer)["answer"].strip() for problem in drawn)
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [("puzzle24", "generator countdown"), ("game_of_life_halting", "any text"), ("composite", "mixture")],
+)
+def test_tasks_that_judge_nothing_are_refused_by_name(task, reason):
+    with pytest.raises(ValueError, match=rf"{task} cannot be learned from: .*{reason}"):
+        SourceConfig(kind="reasoning_gym", path=task)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is not None, reason="reasoning_gym is installed")
 def test_a_missing_package_names_the_extra():
     with pytest.raises(BackendUnavailable, match=r"pip install 'perilune\[reasoning-gym\]'"):
