@@ -6,6 +6,7 @@ PeriluneError
 ├── ModelError           a model or tokenizer cannot be loaded or used
 ├── RunFolderError       a run folder exists already, is missing, or is not whole
 ├── RewardError          the grading workers cannot work
+│   └── NothingGraded    every grading of an iteration, an evaluation or a curation's step ended in an error
 ├── SandboxError         the sandbox was asked for what it cannot do, or is closed
 │   └── SandboxUnavailable   programs cannot be isolated on this machine, so none is run
 ├── EngineError          the rollout engine cannot go on
@@ -43,6 +44,12 @@ class RunFolderError(PeriluneError):
 
 class RewardError(PeriluneError):
     """The grading workers cannot work."""
+
+
+class NothingGraded(RewardError):
+    """Every grading of an iteration, an evaluation or a curation's step ended in an error."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 class SandboxError(PeriluneError):

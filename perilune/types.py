@@ -8,9 +8,10 @@ RunFolder …) is told in docs/architecture.md.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 
 class Stop(StrEnum):
@@ -57,11 +58,19 @@ class Problem:
     answer: str
     """The reference answer, in the form that the reward named by ``reward`` expects."""
     reward: str = "math"
+    """A name, or names and weights as JSON (:mod:`perilune.recipe.reward_names`)."""
     tags: tuple[str, ...] = ()
     difficulty: float | None = None
     """Larger is harder; the scale is the source's own, or 1 - ``pass_rate`` where curation has measured it."""
     pass_rate: float | None = None
     """Share of right answers among those that a model was asked for (k1.5, section 2.1), in [0, 1]."""
+    row: str = ""
+    """The row that it was made from, as JSON; only where a reward of the user's own judges it."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Every column of its row by name; what JSON cannot say, such as a date, is text. Empty without a row."""
+        return dict(json.loads(self.row)) if self.row else {}
 
     @property
     def text(self) -> str:
@@ -110,6 +119,8 @@ class Grade:
     """In [0, 1]; 1 for right and 0 for wrong with the plain correctness reward; meaningless on an error."""
     detail: str = ""
     """One line for people: the extracted answer, or what went wrong."""
+    parts: tuple[tuple[str, float], ...] = ()
+    """Where several rewards are summed, what each gave: (name, score in [0, 1]); not on an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from perilune.algorithm.streams import trajectory_seed
 from perilune.curation.sample_cache import SampleCache, cache_key
 from perilune.errors import EngineError
 from perilune.protocols import Engine
+from perilune.rewards.nothing import check_graded
 from perilune.rewards.pool import GradingPool
 from perilune.types import Grade, GradeRequest, Problem, Request, Segment, Stop, Verdict
 
@@ -90,6 +91,7 @@ class Asker:
 
         Raises:
             EngineError: the engine cannot serve a request, or leaves one out.
+            NothingGraded: every grading ended in an error.
         """
         keys = {a.problem.id: self._key(a, settings) for a in asks}
         owner = {a.problem.id: a.problem for a in asks}
@@ -115,6 +117,7 @@ class Asker:
             progress(done, total)
         graded.finish()
         _check_whole(found, settings.samples)
+        graded.check()
         return {name: graded.answers(name, segments) for name, segments in found.items()}
 
     def _key(self, ask: Ask, settings: Settings) -> str:
@@ -170,6 +173,11 @@ class _Grading:
     def finish(self) -> None:
         self._take(self._asker.grader.drain())
 
+    def check(self) -> None:
+        """Raise NothingGraded if every grading ended in an error."""
+        grades = (grade for found in self._grades.values() for grade in found.values())
+        check_graded(grades, "what was asked", "All responses are kept.")
+
     def _take(self, grades: Sequence[tuple[str, Grade]]) -> None:
         for request_id, grade in grades:
             name, _, number = request_id.rpartition("\n")
@@ -200,7 +208,7 @@ def rights(answers: Sequence[Answer]) -> int:
 
 
 def _judge(settings: str, problem: Problem) -> str:
-    return cache_key(settings, problem.reward, problem.answer)
+    return cache_key(settings, problem.reward, problem.answer, *([problem.row] if problem.row else []))
 
 
 def _check_whole(found: Mapping[str, Mapping[int, Segment]], samples: int) -> None:
@@ -214,5 +222,5 @@ def _check_whole(found: Mapping[str, Mapping[int, Segment]], samples: int) -> No
 
 def rewards_key(settings: Mapping[str, object]) -> str:
     """The name of the rewards' settings for the cache: those alone that a grade depends on."""
-    free = {"workers", "timeout_seconds", "cpu_seconds", "memory_mb", "retries"}
+    free = {"workers", "timeout_seconds", "cpu_seconds", "memory_mb", "retries", "files"}
     return json.dumps({key: value for key, value in sorted(settings.items()) if key not in free}, default=str)

@@ -17,6 +17,7 @@ from perilune.data.generators import AnswerForm
 from perilune.errors import EngineError
 from perilune.protocols import Engine
 from perilune.recipe.curation import WarmupConfig, WarmupVariant
+from perilune.rewards.nothing import check_graded
 from perilune.types import Grade, GradeRequest, Problem, Request, Segment, Stop
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def build_demonstrations(
 
     Raises:
         EngineError: the engine cannot serve a request, or leaves one without a finished response.
+        NothingGraded: every grading ended in an error.
     """
     asked = _asked(problems, config)
     requests = _requests(asked, prompts, render, config, seed)
@@ -137,6 +139,7 @@ def _answers(
             f"the engine gave no finished response to {len(lacking)} of {len(asked)} requests (the first: "
             f"{lacking[0]!r}); this is a fault of the engine backend, try another in engine.backend"
         )
+    check_graded(grades.values(), "the demonstrations", "All responses are kept.")
     return {name: (segment, text, grades[name]) for name, (segment, text) in found.items()}
 
 

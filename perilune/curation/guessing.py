@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from perilune.curation.asking import Answer, Ask, rights
 from perilune.curation.fates import Dropped, Reason
@@ -67,7 +68,7 @@ def guess_prompt(problem: Problem) -> Problem:
         for question, answer in _shots(problem.answer)
         for role, text in (("user", question), ("assistant", answer))
     )
-    return Problem(problem.id, (*shown, *problem.messages), problem.answer, problem.reward)
+    return replace(problem, messages=(*shown, *problem.messages))
 
 
 def _shots(reference: str) -> tuple[tuple[str, str], ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from perilune.curation.fates import Dropped, Reason
 from perilune.data.generators import form_to_write, stated
 from perilune.errors import PeriluneError, RewardError
+from perilune.recipe.reward_names import first_reward
 from perilune.rewards.answers import AnswerForm, answer_in, last_answer
 from perilune.rewards.countdown import read_reference
 from perilune.rewards.nonsense import NONSENSE, OPPOSITES
@@ -33,7 +34,7 @@ def reference_response(problem: Problem, form: AnswerForm) -> str | None:
     Raises:
         ValueError: the reference is not of the form that its reward reads.
     """
-    reward = problem.reward
+    reward = first_reward(problem.reward)
     known = BUILT_IN.get(reward)
     if known is not None and known.reference == "none":
         return None
@@ -98,7 +99,7 @@ def find_unverifiable(
 def _probes(problem: Problem, reference: str | None, form: AnswerForm) -> dict[str, str]:
     """Responses to grade, by what they state: the reference, and answers that must not be right."""
     probes = {} if reference is None else {_REFERENCE: reference}
-    reward = problem.reward
+    reward = first_reward(problem.reward)
     known = BUILT_IN.get(reward)
     if known is not None and known.reference != "answer":
         return probes

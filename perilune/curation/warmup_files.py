@@ -97,6 +97,7 @@ def _messages(shown: WarmupResponse) -> dict[str, Any]:
         "messages": [*turns, {"role": "assistant", "content": shown.text}],
         "answer": shown.problem.answer,
         "reward": shown.problem.reward,
+        **({"row": shown.problem.row} if shown.problem.row else {}),
         "problem": shown.problem.id,
         "variant": shown.variant,
         "behaviours": sorted(shown.behaviours),

@@ -77,6 +77,6 @@ def load_demonstrations(path: Path, count: int | None = None) -> list[Demonstrat
         if len(messages) < 2 or messages[-1].role != "assistant":
             raise ProblemsError(f"{where}: the last of at least two messages must be the assistant's")
         answer, reward = str(record.get("answer", "")), str(record.get("reward", "math"))
-        problem = Problem(content_id(messages), messages[:-1], answer, reward)
+        problem = Problem(content_id(messages), messages[:-1], answer, reward, row=str(record.get("row", "")))
         shown.append(Demonstration(problem, messages[-1].content))
     return shown

@@ -14,6 +14,7 @@ from perilune.data.forms.reading import in_form
 from perilune.data.records import Record
 from perilune.errors import ProblemsError
 from perilune.recipe.problems import FieldMapping, SourceConfig
+from perilune.recipe.reward_names import is_own, reward_names
 from perilune.sandbox.tasks import read_task
 from perilune.types import Message, Problem
 
@@ -41,13 +42,15 @@ def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -
         id=str(field_of(row, fields.id, where)) if fields.id else content_id(messages),
         messages=messages,
         answer=_lenient_answer(row, fields, where) if lenient else _answer(row, fields, where),
-        reward=source.reward or "math",
+        reward=source.judged_by or "math",
         tags=(*source.tags, *tags),
         difficulty=_number(field_of(row, fields.difficulty, where), where) if fields.difficulty else None,
         pass_rate=_number(field_of(row, fields.pass_rate, where), where) if fields.pass_rate else None,
     )
-    if problem.reward == "code" and not lenient:
+    if "code" in reward_names(problem.reward) and not lenient:
         check_code(problem.answer, where)
+    if is_own(problem.reward):
+        problem = replace(problem, row=json.dumps(dict(record[1]), default=str))
     return dressed(problem, source)
 
 
@@ -62,7 +65,7 @@ def dressed(problem: Problem, source: SourceConfig) -> Problem:
     *earlier, last = problem.messages
     asked = Message(last.role, source.prompt.replace("{question}", last.content), last.images)
     tags = tuple(dict.fromkeys((*source.tags, *problem.tags)))
-    reward = source.reward or problem.reward
+    reward = source.judged_by or problem.reward
     return replace(problem, messages=(*earlier, asked), reward=reward, tags=tags)
 
 

@@ -40,6 +40,7 @@ def messages_record(problem: Problem, response: str) -> dict[str, Any]:
         "messages": [*_turns(problem), {"role": "assistant", "content": response}],
         "answer": problem.answer,
         "reward": problem.reward,
+        **({"row": problem.row} if problem.row else {}),
         "problem": problem.id,
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perilune.algorithm.streams import trajectory_seed
 from perilune.errors import EngineError
 from perilune.protocols import Engine
+from perilune.rewards.nothing import check_graded
 from perilune.types import Grade, GradeRequest, Problem, Request, ScoredResponse, Segment, Stop
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def evaluate(
 
     Raises:
         EngineError: the engine cannot serve a request, or leaves one without a finished response.
+        NothingGraded: every grading ended in an error.
     """
     asked = {
         f"{number}/{sample}": _Asked(problem, sample)
@@ -135,9 +137,11 @@ class _Answers:
 
         Raises:
             EngineError: one is missing, or has no end.
+            NothingGraded: every grading ended in an error.
         """
         self._grades.update(self._grader.drain())
         self._check_all_given()
+        check_graded(self._grades.values(), "the evaluation", "All responses are kept.")
         scored = []
         for request_id, one in self._asked.items():
             (segment, response), grade = self._given[request_id], self._grades[request_id]

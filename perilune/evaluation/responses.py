@@ -62,6 +62,7 @@ def _to_object(response: ScoredResponse) -> dict[str, Any]:
         "score": grade.score,
         "detail": grade.detail,
         "sample": response.sample,
+        **({"parts": dict(grade.parts)} if grade.parts else {}),
     }
 
 
@@ -75,7 +76,7 @@ def _from_object(value: dict[str, Any]) -> ScoredResponse:
         difficulty=value["difficulty"],
     )
     score = float("nan") if value["score"] is None else float(value["score"])
-    grade = Grade(Verdict(value["verdict"]), score, value["detail"])
+    grade = Grade(Verdict(value["verdict"]), score, value["detail"], tuple(value.get("parts", {}).items()))
     return ScoredResponse(
         problem, value["response"], value["tokens"], Stop(value["stop"]), grade, sample=value["sample"]
     )

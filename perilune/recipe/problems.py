@@ -7,6 +7,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import model_validator
 
+from perilune.recipe.reward_names import NamedReward, joined
 from perilune.recipe.section import PositiveFloat, PositiveInt, Section
 
 Kind = Literal["generator", "jsonl", "parquet", "huggingface", "reasoning_gym", "humaneval"]
@@ -94,8 +95,9 @@ class SourceConfig(Section):
     left out. Either way their number is told, and the first reasons."""
     prompt: str = "{question}"
     """Text of the user's message; {question} is replaced by the question."""
-    reward: str | None = None
-    """Reward that judges these problems; by default math, for generators and reasoning_gym the one made for them."""
+    reward: NamedReward | None = None
+    """Reward that judges these problems: a built-in name, module:attribute, file.py:function, or several with weights,
+    as in {math = 0.9, "my.py:short" = 0.1}; by default math, for generators and reasoning_gym the one made for them."""
     tags: tuple[str, ...] = ()
     """Tags given to every problem of this source."""
     generators: tuple[GeneratorConfig, ...] = ()
@@ -126,6 +128,11 @@ class SourceConfig(Section):
                 f"to one of {', '.join(sorted(_ROWS))}, or leave form out"
             )
         return self
+
+    @property
+    def judged_by(self) -> str | None:
+        """The reward, or the rewards, as a problem carries them."""
+        return None if self.reward is None else joined(self.reward)
 
 
 class ProblemsConfig(Section):

@@ -22,6 +22,8 @@ from perilune.recipe.curation import CurationConfig, WarmupConfig
 from perilune.recipe.engine import EngineConfig
 from perilune.recipe.long2short import Long2ShortConfig, SampleConfig
 from perilune.recipe.problems import ProblemsConfig, SourceConfig
+from perilune.recipe.reward_files import found_files
+from perilune.recipe.reward_names import reward_names
 from perilune.recipe.rewards import RewardsConfig
 from perilune.recipe.section import Natural, PositiveFloat, PositiveInt, Section
 from perilune.recipe.training import DPOConfig, RLConfig, SFTConfig, ShortSFTConfig, TrainerConfig
@@ -157,7 +159,7 @@ def _is_code(source: SourceConfig) -> bool:
     """Whether problems of this source are judged by running programs."""
     if source.kind == "generator":
         return any(generator.name == "programs" for generator in source.generators)
-    return source.kind == "humaneval" or source.reward == "code"
+    return source.kind == "humaneval" or "code" in reward_names(source.judged_by or "")
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -176,7 +178,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path} is not valid TOML: {error}") from None
     for override in overrides:
         _apply_override(table, override)
-    return parse_recipe(table, source=str(path))
+    return _with_reward_files(parse_recipe(table, source=str(path)), path.parent)
+
+
+def _with_reward_files(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the places of the files that its rewards name."""
+    rewards = [source.judged_by or "" for source in (recipe.problems.train, recipe.problems.heldout)]
+    files = found_files(rewards, recipe.rewards.files, folder)
+    return recipe.model_copy(update={"rewards": recipe.rewards.model_copy(update={"files": files})})
 
 
 def parse_recipe(table: Mapping[str, Any], source: str = "recipe") -> Recipe:

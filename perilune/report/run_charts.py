@@ -16,6 +16,8 @@ from perilune.report.series import Series, line_chart, stacked_bars
 _MOST_POINTS = 200
 _MOST_BARS = 60
 _MOST_DOTS = 30
+_REWARD = "reward/"
+"""What the names of rewards stand behind, in an iteration's metrics."""
 _PHASES = ("rollout", "train", "grade_wait", "evaluate", "save")
 """Phases that keep their colours; others come after them."""
 
@@ -30,6 +32,7 @@ def rl_figures(run: RunData) -> list[Figure]:
             "Mean reward of the responses in groups that became complete.",
             _curve(run, "reward_mean", "reward"),
         ),
+        *_rewards_figure(run),
         Figure(
             "Solve rate",
             "Share of right answers among graded training responses, at temperature.",
@@ -64,16 +67,33 @@ def rl_figures(run: RunData) -> list[Figure]:
             "Trained in the iteration, waiting for their last segments, discarded as too stale.",
             _curves(run, {"trained": "groups_trained", "waiting": "groups_waiting", "discarded": "discarded_stale"}),
         ),
-        Figure(
-            "Grading errors",
-            "Responses that could not be graded; they are never trained on as wrong.",
-            _curve(run, "grade_errors", "errors"),
-        ),
+        _errors_figure(run),
         *_drawn_figure(run),
         *_grading_figure(run),
         Figure("Rollout speed", "Generated tokens per second.", _curve(run, "tokens_per_second_rollout", "tokens/s")),
     ]
     return [figure for figure in found if figure.chart]
+
+
+def _rewards_figure(run: RunData) -> list[Figure]:
+    """One curve for each reward, where there are several: summed, or of different problems."""
+    keys = dict.fromkeys(key for row in run.iterations for key in row if key.startswith(_REWARD))
+    if len(keys) < 2:
+        return []
+    note = "Mean of what each reward gave, before it is weighted."
+    curves = {key.removeprefix(_REWARD): key for key in list(keys)[:COLOURS]}
+    return [Figure("Rewards", note, _curves(run, curves))]
+
+
+def _errors_figure(run: RunData) -> Figure:
+    keys = {"errors": "grade_errors", "over a limit": "grades_over_limit"}
+    present = {name: key for name, key in keys.items() if any(row.get(key) is not None for row in run.iterations)}
+    return Figure(
+        "Grading errors",
+        "Responses that could not be graded, which are never trained on as wrong; and those that are wrong because "
+        "their grading took more processor time or memory than it may.",
+        _curves(run, present),
+    )
 
 
 def _drawn_figure(run: RunData) -> list[Figure]:

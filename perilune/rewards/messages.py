@@ -43,6 +43,8 @@ def encode_grade(found: Grade | Explanation, *, over_limit: bool = False) -> byt
     record: dict[str, Any] = {"verdict": str(grade.verdict), "score": grade.score, "detail": detail}
     if isinstance(found, Explanation):
         record["explanation"] = {name: _cut(str(getattr(found, name))) for name in EXPLAINED}
+    if grade.parts:
+        record["parts"] = grade.parts
     if over_limit:
         record["over_limit"] = True
     return json.dumps(record).encode("ascii")
@@ -61,8 +63,9 @@ def decode_grade(data: bytes) -> Grade:
     """
     try:
         record = json.loads(data)
-        return Grade(Verdict(record["verdict"]), float(record["score"]), str(record["detail"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        parts = tuple((str(name), float(score)) for name, score in record.get("parts", ()))
+        return Grade(Verdict(record["verdict"]), float(record["score"]), str(record["detail"]), parts)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise GarbledMessage(f"{data[:40]!r} instead of a grade") from None
 
 

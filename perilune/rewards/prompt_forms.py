@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from perilune.recipe.reward_names import reward_names
 from perilune.rewards.answers import find_answers
 from perilune.rewards.router import BUILT_IN
 from perilune.types import Problem
@@ -141,7 +142,7 @@ def disagreements(problems: Sequence[Problem], form: str, system_prompt: str | N
 
 def reads_answers(reward: str) -> bool:
     """Whether a reward looks for an answer in the form of ``rewards.answer_form``; of a user's own nobody knows."""
-    return reward in BUILT_IN and reward != "code"
+    return any(name in BUILT_IN and name != "code" for name in reward_names(reward))
 
 
 def asked_forms(prompt: str) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from perilune.recipe.reward_names import is_own
 from perilune.rewards.pool import GradingPool
-from perilune.rewards.router import BUILT_IN
 from perilune.types import Grade, GradeRequest, Problem, Verdict
 
 _AT_ONCE = 256
@@ -59,4 +59,4 @@ def find_unreadable(
 
 def _asking(problem: Problem) -> Hashable:
     """What the outcome depends on: of a user's own reward nobody knows what it looks at."""
-    return (problem.reward, problem.answer) if problem.reward in BUILT_IN else problem.id
+    return problem.id if is_own(problem.reward) else (problem.reward, problem.answer)

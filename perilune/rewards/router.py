@@ -7,34 +7,49 @@ import importlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Literal, cast
 
 from perilune.errors import RewardError
 from perilune.protocols import Reward
+from perilune.recipe.reward_names import reward_names, split_file
 from perilune.recipe.rewards import RewardsConfig
+from perilune.rewards.own_files import check_file, load_file
 
 _USERS_OWN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-def check_reward_name(name: str) -> None:
-    """Check a name without importing anything.
+def check_reward_name(reward: str) -> None:
+    """Check the name, or the names, without importing anything.
 
     Raises:
-        RewardError: it is neither a built-in reward nor of the form module:attribute.
+        RewardError: one is neither a built-in reward nor of the form module:attribute or file.py:function.
     """
-    if name in BUILT_IN or _USERS_OWN.fullmatch(name):
-        return
-    near = difflib.get_close_matches(name, BUILT_IN, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(BUILT_IN)}"
-    raise RewardError(f"unknown reward {name!r}; {hint} A reward of your own is named as module:attribute")
+    try:
+        names = reward_names(reward)
+    except ValueError as error:
+        raise RewardError(f"unknown reward {reward!r}: {error}") from None
+    for name in names:
+        in_file = split_file(name)
+        if name in BUILT_IN or _USERS_OWN.fullmatch(name) or (in_file is not None and in_file[1].isidentifier()):
+            continue
+        near = difflib.get_close_matches(name, BUILT_IN, n=2, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(BUILT_IN)}."
+        if name.endswith(".py"):
+            hint = f"name the function in the file too: {name}:FUNCTION."
+        raise RewardError(
+            f"unknown reward {name!r}; {hint} A reward of your own is named as module:attribute or file.py:function"
+        )
 
 
 def build_reward(name: str, config: RewardsConfig) -> Reward:
     """The reward of that name.
 
     Args:
-        name: a built-in name, or ``module:attribute`` for one's own: a callable with the signature of
-            :class:`perilune.protocols.Reward`, importable from the Python path.
+        name: of one: a built-in name, or one's own: ``module:attribute``, importable from the Python path, or
+            ``file.py:function``, whose file is where ``config.files`` says, or else in the working directory. It is a
+            callable as :class:`perilune.protocols.Reward` says.
         config: the recipe's [rewards].
 
     Raises:
@@ -43,25 +58,48 @@ def build_reward(name: str, config: RewardsConfig) -> Reward:
     check_reward_name(name)
     if name in BUILT_IN:
         return BUILT_IN[name].build(config)
-    module_name, _, attribute = name.partition(":")
-    try:
-        reward = getattr(importlib.import_module(module_name), attribute)
-    except ImportError as error:
-        raise RewardError(f"reward {name!r}: cannot import {module_name}: {error}") from error
-    except AttributeError:
-        raise RewardError(f"reward {name!r}: the module {module_name} has no attribute {attribute}") from None
+    in_file = split_file(name)
+    if in_file is not None:
+        where, attribute = in_file
+        module = load_file(name, Path(config.files.get(where, where)).expanduser())
+    else:
+        where, _, attribute = name.partition(":")
+        module = _imported(name, where)
+    reward = getattr(module, attribute, None)
+    if reward is None:
+        near = difflib.get_close_matches(attribute, [key for key in vars(module) if not key.startswith("_")], n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise RewardError(f"reward {name!r}: {where} has no attribute {attribute}{hint}")
     if not callable(reward):
         raise RewardError(f"reward {name!r}: it is a {type(reward).__name__}, not a callable")
     return cast(Reward, reward)
 
 
-def check_rewards_work(names: Collection[str], config: RewardsConfig) -> None:
-    """Look, before a run begins, whether the rewards of these names can work on this machine.
+def _imported(name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise RewardError(f"reward {name!r}: cannot import {module}: {type(error).__name__}: {error}") from error
+
+
+def check_rewards_work(rewards: Collection[str], config: RewardsConfig) -> None:
+    """Look, before a run begins, whether the rewards of these names can work on this machine; nothing is graded.
+
+    Args:
+        rewards: as problems carry them.
+        config: the recipe's [rewards].
 
     Raises:
         SandboxUnavailable: programs are to be judged, and cannot be isolated here.
-        RewardError: a reward cannot work for another reason.
+        RewardError: one is unknown, its file is not there, or it cannot work for another reason.
     """
+    for reward in rewards:
+        check_reward_name(reward)
+    names = {name for reward in rewards for name in reward_names(reward)}
+    for name in sorted(names):
+        in_file = split_file(name)
+        if in_file is not None:
+            check_file(name, Path(config.files.get(in_file[0], in_file[0])).expanduser())
     if "code" in names:
         from perilune.rewards.code import check_code_reward
 

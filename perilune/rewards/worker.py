@@ -9,12 +9,10 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from perilune.protocols import Explains, ReadsReferences, Reward
 from perilune.recipe.rewards import RewardsConfig
-from perilune.rewards.limits import OverLimit, held_bytes, over_limit_grade, within
+from perilune.rewards.limits import OverLimit, held_bytes, over_limit_grade
 from perilune.rewards.messages import LEAVING, READY, STARTED, decode_task, encode_grade
-from perilune.rewards.router import BUILT_IN, build_reward
-from perilune.types import Explanation, Grade, GradeRequest, Problem, Verdict
+from perilune.rewards.panel import Panel, failed
 
 _ORPHAN_MARGIN_SECONDS = 5.0
 
@@ -26,7 +24,7 @@ def main(descriptor: int, config_json: str, start_seconds: float) -> None:
     # Where memory runs out, the kernel shall end a grading and not the training.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    rewards: dict[str, Reward] = {}
+    panels: dict[str, Panel] = {}
     held = held_bytes()  # With what the rewards bring with them, and without what gradings leave behind.
     with socket.socket(fileno=descriptor) as pool, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         _say(pool, READY)
@@ -35,16 +33,16 @@ def main(descriptor: int, config_json: str, start_seconds: float) -> None:
             before = held_bytes()
             try:
                 with _bounded(start_seconds):
-                    reward = _built(request.problem.reward, config, rewards)
+                    panel = _built(request.problem.reward, config, panels)
                 held += held_bytes() - before
             except Exception as error:
-                _say(pool, encode_grade(_failed(error)))
+                _say(pool, encode_grade(failed(error)))
                 continue
             _say(pool, STARTED)
             over_limit = False
             with _bounded(config.timeout_seconds):
                 try:
-                    found = _judged(reward, request, config)
+                    found = panel.answer(request)
                 except OverLimit as error:
                     found, over_limit = over_limit_grade(request, str(error)), True
             leaving = held_bytes() > held + (config.memory_mb << 20)
@@ -55,71 +53,14 @@ def main(descriptor: int, config_json: str, start_seconds: float) -> None:
                 return
 
 
-def _judged(reward: Reward, request: GradeRequest, config: RewardsConfig) -> Grade | Explanation:
-    """What the reward finds.
-
-    Raises:
-        OverLimit: it would take more than it may.
-    """
-    judge = _explained if request.ask == "explanation" else _grade
-    known = BUILT_IN.get(request.problem.reward)
-    if known is not None and known.runs_programs:
-        return judge(reward, request)
-    return within(config.cpu_seconds, config.memory_mb, lambda: judge(reward, request))
-
-
 def _say(pool: socket.socket, message: bytes) -> None:
     pool.sendall(message + b"\n")
 
 
-def _built(name: str, config: RewardsConfig, rewards: dict[str, Reward]) -> Reward:
-    if name not in rewards:
-        rewards[name] = build_reward(name, config)
-    return rewards[name]
-
-
-def _explained(reward: Reward, request: GradeRequest) -> Grade | Explanation:
-    if not isinstance(reward, Explains):
-        return _grade(reward, request)
-    try:
-        found = reward.explain(request.problem, request.response, request.stop)
-    except (MemoryError, RecursionError):
-        raise
-    except Exception as error:
-        return _failed(error)
-    if isinstance(found, Explanation):
-        return found
-    return Grade(Verdict.ERROR, 0.0, f"the reward's explain returned a {type(found).__name__}, not an Explanation")
-
-
-def _reading(reward: Reward, problem: Problem) -> Grade:
-    """Whether the reference can be read; a reward that does not say can read all."""
-    if isinstance(reward, ReadsReferences):
-        try:
-            reward.check_reference(problem)
-        except ValueError as error:
-            return Grade(Verdict.WRONG, 0.0, str(error))
-    return Grade(Verdict.RIGHT, 1.0)
-
-
-def _grade(reward: Reward, request: GradeRequest) -> Grade:
-    try:
-        if request.ask == "reference":
-            return _reading(reward, request.problem)
-        grade = reward(request.problem, request.response, request.stop)
-    except (MemoryError, RecursionError):
-        raise
-    except Exception as error:
-        return _failed(error)
-    if not isinstance(grade, Grade):
-        return Grade(Verdict.ERROR, 0.0, f"the reward returned a {type(grade).__name__}, not a Grade")
-    if grade.verdict is not Verdict.ERROR and not 0.0 <= grade.score <= 1.0:
-        return Grade(Verdict.ERROR, 0.0, f"the reward gave the score {grade.score}, which is not in [0, 1]")
-    return grade
-
-
-def _failed(error: Exception) -> Grade:
-    return Grade(Verdict.ERROR, 0.0, f"{type(error).__name__}: {error}")
+def _built(name: str, config: RewardsConfig, panels: dict[str, Panel]) -> Panel:
+    if name not in panels:
+        panels[name] = Panel(name, config)
+    return panels[name]
 
 
 @contextlib.contextmanager

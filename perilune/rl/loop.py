@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from perilune.protocols import Engine, Trainer, Workers
 from perilune.recipe.training import RLConfig
+from perilune.rewards.nothing import check_graded
 from perilune.rewards.pool import GradingPool
 from perilune.rl.rollout import Decode, OnProgress, Render, RolloutResult, fresh_group, roll_out
 from perilune.rl.sampler import Draw, ProblemSampler
@@ -83,6 +84,7 @@ def iterate(master: Master, config: RLConfig) -> Iterator[Iteration]:
             _discard_stale(master, config, number)
             draws = _draw(master, config, number)
             rollout = _roll_out(master, engine, config, number)
+        _check_graded(master, number)
         clock.move("rollout", "grade_wait", rollout.grade_wait_seconds)
         with clock.phase("train"):
             still_open = buffer.open_groups()
@@ -160,6 +162,18 @@ def _roll_out(master: Master, engine: Engine, config: RLConfig, number: int) -> 
         decode=master.decode,
         progress=master.on_segment,
     )
+
+
+def _check_graded(master: Master, number: int) -> None:
+    """End the run where no response that the phase has finished could be graded; then all of them are graded again."""
+    buffer = master.run.buffer
+    counts = buffer.rollout_counts(number)
+    if not 0 < counts.graded == counts.grade_errors:
+        return
+    grades = [t.grade for group in buffer.open_groups() for t in group.trajectories if t.grade]
+    buffer.forget_errors()
+    errors = [grade for grade in grades if grade.verdict is Verdict.ERROR]
+    check_graded(errors, f"iteration {number + 1}", "All responses are kept.")
 
 
 def _update(master: Master, samples: Sequence[Sample], config: RLConfig, number: int) -> UpdateMetrics | None:

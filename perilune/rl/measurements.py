@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from perilune.algorithm.sampling import BANDS
+from perilune.recipe.reward_names import reward_names
 from perilune.rl.loop import Iteration
 from perilune.rl.rollout import RolloutResult
 from perilune.rl.sampler import Draw
-from perilune.types import Phase, Sample, Stop, Trajectory, Verdict
+from perilune.types import Group, Phase, Sample, Stop, Trajectory, Verdict
 
 
 def iteration_metrics(done: Iteration) -> dict[str, float]:
@@ -34,9 +35,11 @@ def iteration_metrics(done: Iteration) -> dict[str, float]:
         "trajectories_trained": float(len(done.samples)),
         "discarded_stale": float(done.discarded),
         "grade_errors": float(done.generated.grade_errors),
+        "grades_over_limit": float(done.rollout.grades_over_limit),
         "rollout_tokens": float(done.generated.tokens),
         "tokens_per_second_rollout": done.rollout.tokens / max(done.seconds["rollout"], 1e-9),
     }
+    metrics |= _by_reward(done.complete)
     metrics |= _grading(done.rollout) | _drawn(done.draws)
     metrics |= {f"seconds_{phase}": seconds for phase, seconds in done.seconds.items()}
     metrics |= _stop_shares(finished) | _version_shares(done.samples)
@@ -93,6 +96,17 @@ def _grading(rollout: RolloutResult) -> dict[str, float]:
 def tags_drawn(draws: Sequence[Draw]) -> dict[str, float]:
     """How many of the fresh problems have each first tag; 'untagged' are those without."""
     return {tag: float(count) for tag, count in sorted(Counter(draw.tag or "untagged" for draw in draws).items())}
+
+
+def _by_reward(complete: Sequence[Group]) -> dict[str, float]:
+    """Mean of what each reward gave to the responses that it graded, before weights, penalties and length rewards."""
+    scores: dict[str, list[float]] = {}
+    for group in complete:
+        alone = reward_names(group.problem.reward)
+        for grade in (t.grade for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR):
+            for name, score in grade.parts or ([(alone[0], grade.score)] if len(alone) == 1 else []):
+                scores.setdefault(name, []).append(score)
+    return {f"reward/{name}": _mean(found) for name, found in scores.items()}
 
 
 def _drawn(draws: Sequence[Draw]) -> dict[str, float]:

@@ -32,6 +32,8 @@ class RolloutResult:
     generated."""
     grade_wait_seconds: float = 0.0
     """Wall time in which nothing was generated any more, and the last grades were waited for."""
+    grades_over_limit: int = 0
+    """Responses that are wrong because their grading took more processor time or memory than it may."""
 
 
 def fresh_group(problem: Problem, iteration: int, place: int, k: int, render: Render, run_seed: int) -> Group:
@@ -93,7 +95,7 @@ def roll_out(
         elif not trajectory.terminal and trajectory.id not in served:
             requests.append(_request(group, trajectory, config))
 
-    busy = grader.stats.busy_seconds
+    before = grader.stats
     done = tokens = errors = 0
     for completion in engine.generate(requests):
         group, trajectory = owner[completion.request_id]
@@ -107,7 +109,9 @@ def roll_out(
     generated = time.perf_counter()
     errors += _store(grader.drain(), buffer)
     waited = time.perf_counter() - generated
-    return RolloutResult(done, tokens, errors, grader.stats.busy_seconds - busy, waited)
+    after = grader.stats
+    over_limit = after.over_limit - before.over_limit
+    return RolloutResult(done, tokens, errors, after.busy_seconds - before.busy_seconds, waited, over_limit)
 
 
 def _store(grades: Sequence[tuple[str, Grade]], buffer: ReplayBuffer) -> int:

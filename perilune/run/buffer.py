@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS groups (
     prompt_tokens BLOB NOT NULL, born INTEGER NOT NULL, outcome TEXT, closed INTEGER);
 CREATE TABLE IF NOT EXISTS trajectories (
     id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups (id), position INTEGER NOT NULL, seed TEXT NOT NULL,
-    verdict TEXT, score REAL, detail TEXT);
+    verdict TEXT, score REAL, detail TEXT, parts TEXT);
 CREATE TABLE IF NOT EXISTS segments (
     trajectory_id TEXT NOT NULL REFERENCES trajectories (id), number INTEGER NOT NULL, tokens BLOB NOT NULL,
     logprobs BLOB NOT NULL, version INTEGER NOT NULL, stop TEXT NOT NULL, iteration INTEGER NOT NULL,
@@ -52,6 +52,8 @@ class RolloutCounts:
     """Tokens generated."""
     grade_errors: int
     """Responses that it finished and that could not be graded."""
+    graded: int = 0
+    """Responses that it finished and that have a grade, errors among them."""
 
 
 class ReplayBuffer:
@@ -69,12 +71,19 @@ class ReplayBuffer:
             # A segment or grade survives the end of this process at once; the disk is waited for in transactions.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            self._renew()
         except sqlite3.Error as error:
             reason = str(error)
             if path.parent.is_dir() and shutil.disk_usage(path.parent).free < _ROOM:
                 # SQLite speaks of an I/O error where it finds no room for its shared memory.
                 reason = "no space left on the device; make room"
             raise RunFolderError(f"cannot use the replay buffer {path}: {reason}") from error
+
+    def _renew(self) -> None:
+        """A run that an earlier version began goes on."""
+        columns = {name for _, name, *_ in self._db.execute("PRAGMA table_info(trajectories)")}
+        if "parts" not in columns:
+            self._db.execute("ALTER TABLE trajectories ADD COLUMN parts TEXT")
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -128,8 +137,8 @@ class ReplayBuffer:
         # A user's reward may say what UTF-8 cannot: half of a surrogate pair, from JSON.
         detail = grade.detail.encode("utf-8", "backslashreplace").decode("utf-8")
         self._db.execute(
-            "UPDATE trajectories SET verdict = ?, score = ?, detail = ? WHERE id = ?",
-            (grade.verdict.value, grade.score, detail, trajectory_id),
+            "UPDATE trajectories SET verdict = ?, score = ?, detail = ?, parts = ? WHERE id = ?",
+            (grade.verdict.value, grade.score, detail, json.dumps(grade.parts) if grade.parts else None, trajectory_id),
         )
 
     def open_groups(self) -> list[Group]:
@@ -168,12 +177,20 @@ class ReplayBuffer:
         segments, size = self._db.execute(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(tokens)), 0) FROM segments WHERE iteration = ?", (iteration,)
         ).fetchone()
-        (errors,) = self._db.execute(
-            "SELECT COUNT(DISTINCT t.id) FROM trajectories t JOIN segments s ON s.trajectory_id = t.id "
-            f"WHERE s.iteration = ? AND s.stop IN ({_TERMINAL}) AND t.verdict = ?",
-            (iteration, Verdict.ERROR.value),
+        errors, graded = self._db.execute(
+            "SELECT COALESCE(SUM(t.verdict = ?), 0), COUNT(t.verdict) FROM trajectories t WHERE EXISTS (SELECT 1 "
+            f"FROM segments s WHERE s.trajectory_id = t.id AND s.iteration = ? AND s.stop IN ({_TERMINAL}))",
+            (Verdict.ERROR.value, iteration),
         ).fetchone()
-        return RolloutCounts(int(segments), int(size) // np.dtype(np.int32).itemsize, int(errors))
+        return RolloutCounts(int(segments), int(size) // np.dtype(np.int32).itemsize, int(errors), int(graded))
+
+    def forget_errors(self) -> None:
+        """Responses of open groups whose grading ended in an error are to be graded again; none is generated again."""
+        self._db.execute(
+            "UPDATE trajectories SET verdict = NULL, score = NULL, detail = NULL WHERE verdict = ? AND group_id IN "
+            "(SELECT id FROM groups WHERE outcome IS NULL)",
+            (Verdict.ERROR.value,),
+        )
 
     def rewind(self, iteration: int) -> None:
         """Undo what was done after so many iterations: what they drew, generated, graded and closed.
@@ -205,7 +222,8 @@ class ReplayBuffer:
 
     def _trajectories(self, group_id: str) -> tuple[Trajectory, ...]:
         rows = self._db.execute(
-            "SELECT id, position, seed, verdict, score, detail FROM trajectories WHERE group_id = ? ORDER BY position",
+            "SELECT id, position, seed, verdict, score, detail, parts FROM trajectories WHERE group_id = ? "
+            "ORDER BY position",
             (group_id,),
         )
         return tuple(
@@ -214,9 +232,9 @@ class ReplayBuffer:
                 position,
                 int(seed),
                 self._segments(trajectory_id),
-                None if verdict is None else Grade(Verdict(verdict), score, detail),
+                None if verdict is None else _grade(verdict, score, detail, parts),
             )
-            for trajectory_id, position, seed, verdict, score, detail in rows.fetchall()
+            for trajectory_id, position, seed, verdict, score, detail, parts in rows.fetchall()
         )
 
     def _segments(self, trajectory_id: str) -> tuple[Segment, ...]:
@@ -225,6 +243,10 @@ class ReplayBuffer:
             (trajectory_id,),
         )
         return tuple(unpack_segment(row) for row in rows)
+
+
+def _grade(verdict: str, score: float, detail: str, parts: str | None) -> Grade:
+    return Grade(Verdict(verdict), score, detail, tuple((name, each) for name, each in json.loads(parts or "[]")))
 
 
 def pack_segment(segment: Segment) -> PackedSegment:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from perilune.curation.asking import Asker, rewards_key
 from perilune.curation.sample_cache import SampleCache, cache_key, model_digest
 from perilune.protocols import Engine
@@ -20,5 +22,8 @@ def asker_for(
     recipe: Recipe, backends: Backends, engine: Engine, grader: GradingPool, cache: SampleCache, model: str
 ) -> Asker:
     """An asker of the engine, whose model has this key."""
-    judge = rewards_key(recipe.rewards.model_dump(mode="json"))
+    settings = recipe.rewards.model_dump(mode="json")
+    # What a file of the user's own says, not where it lies.
+    own = {name: Path(place).read_bytes().hex() for name, place in recipe.rewards.files.items()}
+    judge = rewards_key(settings | ({"own": cache_key(own)} if own else {}))
     return Asker(engine, grader, backends.decode, cache, model, judge, recipe.seed)

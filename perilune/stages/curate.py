@@ -37,6 +37,7 @@ from perilune.data.problems import load_pile
 from perilune.errors import ProblemsError
 from perilune.protocols import Engine
 from perilune.recipe.recipe import Recipe
+from perilune.recipe.reward_names import first_reward
 from perilune.report.curation_data import COUNTS, DROPPED, FOLDER, PROBLEMS, read_curation
 from perilune.report.curation_page import write_curation_report
 from perilune.report.curation_text import funnel_lines
@@ -207,7 +208,8 @@ class _Curation:
 
     def _guess(self, progress: Callable[[int, int], None]) -> list[Dropped]:
         config, backends = self._session.recipe.curation.guess, self._session.backends
-        asks = [Ask(p, backends.render(guess_prompt(p))) for p in self._state.problems if p.reward not in NOT_GUESSED]
+        guessed = [p for p in self._state.problems if first_reward(p.reward) not in NOT_GUESSED]
+        asks = [Ask(p, backends.render(guess_prompt(p))) for p in guessed]
         settings = Settings(config.attempts, config.temperature, config.max_response_tokens)
         with backends.workers.serving(backends.trainer) as engine:
             asker = self._asker(engine)

@@ -88,7 +88,7 @@ def read_curated(folder: Path) -> tuple[Problem, ...]:
 def _record(problem: Problem, bands: Mapping[str, str]) -> dict[str, Any]:
     plain = len(problem.messages) == 1 and problem.messages[0].role == "user"
     turns = [{"role": message.role, "content": message.content} for message in problem.messages]
-    record = {
+    record: dict[str, Any] = {
         "id": problem.id,
         "question": problem.messages[0].content if plain else turns,
         "answer": problem.answer,
@@ -99,7 +99,8 @@ def _record(problem: Problem, bands: Mapping[str, str]) -> dict[str, Any]:
         "band": bands.get(problem.id),
     }
     images = [list(message.images) for message in problem.messages]
-    return record | ({"images": images} if any(images) else {})
+    record |= {"images": images} if any(images) else {}
+    return record | ({"row": problem.row} if problem.row else {})
 
 
 def _problem(record: Mapping[str, Any]) -> Problem:
@@ -116,4 +117,5 @@ def _problem(record: Mapping[str, Any]) -> Problem:
         tags=tuple(record["tags"]),
         difficulty=record["difficulty"],
         pass_rate=record["pass_rate"],
+        row=record.get("row", ""),
     )

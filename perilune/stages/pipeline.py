@@ -20,7 +20,7 @@ from perilune.run.folder import RunFolder
 from perilune.run.folders import write_folder
 from perilune.run.jsonl import restore_lines
 from perilune.run.metrics import METRICS_FILE, MetricsLog
-from perilune.run.opening import changes_of, check_run, open_run
+from perilune.run.opening import changes_of, check_run, open_run, with_kept_rewards
 from perilune.run.summary import write_summary
 from perilune.run.timing import Clock, peak_memory_gb
 from perilune.stages.backends import Build, Merge
@@ -30,6 +30,7 @@ from perilune.stages.dpo import optimize_preferences
 from perilune.stages.evaluate import measure
 from perilune.stages.long2short import check_long2short, long2short, make_short_model
 from perilune.stages.references import Judgeable, judgeable, keep_references
+from perilune.stages.reward_check import fixed_rewards, try_rewards
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.sample import draw_samples
 from perilune.stages.session import Session
@@ -131,13 +132,17 @@ def run_session(
     with ExitStack() as stack:
         display = stack.enter_context(Display(quiet=quiet))
         display.heading(f"Perilune: {recipe.name}, {len(train)} problems, {len(heldout)} held out")
+        recipe = stack.enter_context(fixed_rewards(recipe, display, resume=resume))
+        check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
         grader = stack.enter_context(GradingPool(recipe.rewards, on_event=display.note))
+        if not given:
+            try_rewards(recipe, (*train, *heldout), grader, display)
         judged = judgeable(recipe, train, heldout, grader, display, train_is_judgeable=given, resume=resume)
         if not plan(recipe):
             run = open_run(recipe, resume=resume, overwrite=overwrite)
             stack.callback(run.buffer.close)
             keep_references(run.path, judged.references)
-            return recipe, judged.train
+            return with_kept_rewards(recipe)[0], judged.train
         session = _open_session(stack, recipe, build, display, grader, judged, resume=resume, overwrite=overwrite)
         try:
             session = _run_steps(session, build)
@@ -160,7 +165,6 @@ def _load_problems(recipe: Recipe, train: Sequence[Problem] | None) -> tuple[tup
     heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
     if "curate" in recipe.stages:
         check_curation(recipe)
-    check_rewards_work({problem.reward for problem in (*train, *heldout)}, recipe.rewards)
     return train, heldout
 
 
@@ -187,6 +191,7 @@ def _open_session(
         changes = changes_of(recipe) if resume and recipe.run_folder.exists() else []
         run = open_run(recipe, resume=resume, overwrite=overwrite)
         stack.callback(run.buffer.close)
+        recipe, _ = with_kept_rewards(recipe)
         keep_references(run.path, judged.references)
         stack.enter_context(backends.watchdog.watching(run.path))
         checkpoint = run.newest_checkpoint(display.warn)

@@ -195,5 +195,5 @@ def _kept(folder: Path) -> dict[str, SourceReferences]:
 def _digest(problems: Sequence[Problem]) -> str:
     hashed = blake2b(digest_size=16)
     for problem in problems:
-        hashed.update(json.dumps([problem.id, problem.reward, problem.answer]).encode("ascii"))
+        hashed.update(json.dumps([problem.id, problem.reward, problem.answer, problem.row]).encode("ascii"))
     return hashed.hexdigest()

@@ -21,6 +21,7 @@ from perilune.data.records import read_records
 from perilune.errors import ProblemsError, RewardError
 from perilune.recipe.problems import SourceConfig
 from perilune.recipe.recipe import Recipe
+from perilune.recipe.reward_names import first_reward
 from perilune.report.terminal import Display
 from perilune.rewards.nonsense import NONSENSE
 from perilune.rewards.pool import GradingPool
@@ -151,7 +152,8 @@ def _chosen(sources: Mapping[str, Sequence[Problem]], asked: Asked) -> list[tupl
 
 def _responses(recipe: Recipe, problem: Problem, worked: str | None) -> Iterator[_Response]:
     """What to grade for a problem; of a reward of the user's own nobody knows what should come out."""
-    known = BUILT_IN.get(problem.reward)
+    reward = first_reward(problem.reward)
+    known = BUILT_IN.get(reward)
     judges = known is not None and known.reference != "none"
     form = recipe.rewards.answer_form
     # A reward of the user's own may read what ours cannot, and no text may be made from a pattern of the user's own.
@@ -162,7 +164,7 @@ def _responses(recipe: Recipe, problem: Problem, worked: str | None) -> Iterator
     if worked is not None:
         yield _Response("the worked solution, as the warm-up gives it", worked, Verdict.RIGHT if judges else None)
     with suppress(RewardError):
-        wrong = _WRONG_PROGRAM if problem.reward == "code" else stated(NONSENSE[0], form_to_write(form))
+        wrong = _WRONG_PROGRAM if reward == "code" else stated(NONSENSE[0], form_to_write(form))
         yield _Response("a wrong answer", wrong, Verdict.WRONG if judges else None)
 
 

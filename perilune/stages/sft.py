@@ -9,6 +9,7 @@ from perilune.data.demonstrations import generator_demonstrations, load_demonstr
 from perilune.data.generators import Style, form_to_write
 from perilune.errors import ProblemsError
 from perilune.recipe.recipe import Recipe
+from perilune.rewards.nothing import check_graded
 from perilune.rewards.pool import GradingPool
 from perilune.stages.demonstrate import DEMONSTRATIONS_FILE, FOLDER
 from perilune.stages.sample import FOLDER as SAMPLING
@@ -60,6 +61,7 @@ def verified(candidates: Sequence[Demonstration], grader: GradingPool) -> list[D
     for name, demonstration in checkable:
         grader.submit(GradeRequest(name, demonstration.problem, demonstration.response))
     grades = dict(grader.drain())
+    check_graded(grades.values(), "the demonstrations", "Nothing was trained on them.")
     wrong = {name for name, _ in checkable if grades[name].verdict is not Verdict.RIGHT}
     kept = [d for i, d in enumerate(candidates) if str(i) not in wrong]
     if not kept:

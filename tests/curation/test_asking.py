@@ -11,7 +11,7 @@ from skilled import SkilledEngine, decode, render
 
 from perilune.curation.asking import Ask, Asker, Settings, pass_rate, rewards_key, rights
 from perilune.curation.sample_cache import SampleCache
-from perilune.errors import EngineError, RunFolderError
+from perilune.errors import EngineError, NothingGraded, RunFolderError
 from perilune.rewards.pool import GradingPool
 from perilune.types import Completion, Message, Problem, Request, Segment, Verdict
 
@@ -108,13 +108,31 @@ def test_what_was_answered_before_an_interruption_is_kept(lab: Lab) -> None:
 
 def test_an_error_is_neither_right_nor_wrong_nor_kept(lab: Lab) -> None:
     # A reference without mathematics in it is an error of the reward, each time it is tried.
-    broken = [Problem("always", (Message("user", "always"),), "")]
-    found = lab.asker().ask(asks(broken), TEN, quiet)
+    broken = Problem("always", (Message("user", "always"),), "")
+    found = lab.asker().ask(asks([broken, PROBLEMS[1]]), TEN, quiet)
     assert {answer.grade.verdict for answer in found["always"]} == {Verdict.ERROR}
     assert pass_rate(found["always"]) is None and rights(found["always"]) == 0
     cache = SampleCache(lab.folder / "samples.sqlite")
-    assert cache._db.execute("SELECT COUNT(*) FROM grades").fetchone() == (0,)
+    assert cache._db.execute("SELECT COUNT(*) FROM grades").fetchone() == (10,)
     cache.close()
+
+
+def test_where_nothing_can_be_graded_it_ends_and_the_answers_are_kept(lab: Lab) -> None:
+    broken = Problem("always", (Message("user", "always"),), "")
+    with pytest.raises(NothingGraded, match="all 10 gradings ended in errors"):
+        lab.asker().ask(asks([broken]), TEN, quiet)
+    again = lab.asker()
+    assert pass_rate(again.ask(asks([replace(broken, answer="1")]), TEN, quiet)["always"]) == 1.0
+    assert again.spent.generated == 0
+
+
+def test_a_grade_is_of_the_row_that_a_reward_of_ones_own_saw(lab: Lab) -> None:
+    # The reward math sees no columns; what matters is that another row is graded anew.
+    for row, graded in (("", 10), ('{"level": 1}', 20), ('{"level": 2}', 30), ('{"level": 2}', 30)):
+        lab.asker().ask(asks([replace(PROBLEMS[0], row=row)]), TEN, quiet)
+        cache = SampleCache(lab.folder / "samples.sqlite")
+        assert cache._db.execute("SELECT COUNT(*) FROM grades").fetchone() == (graded,)
+        cache.close()
 
 
 class ForgetfulEngine(SkilledEngine):

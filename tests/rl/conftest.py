@@ -31,6 +31,8 @@ NO_END = (10_000,)
 
 OWN_REWARDS = textwrap.dedent(
     """
+    from pathlib import Path
+
     from perilune.types import Grade, Verdict
 
     def even(problem, response, stop):
@@ -38,7 +40,17 @@ OWN_REWARDS = textwrap.dedent(
         return Grade(Verdict.RIGHT if right else Verdict.WRONG, float(right), str(len(response)))
 
     def broken(problem, response, stop):
-        raise RuntimeError("the judge is out")
+        if not Path(problem.answer).exists():
+            raise RuntimeError("the judge is out")
+        return even(problem, response, stop)
+
+    calls = {}
+
+    def mostly_broken(problem, response, stop):
+        calls[problem.id] = calls.get(problem.id, 0) + 1
+        if calls[problem.id] % 3 != 1:
+            raise RuntimeError("the judge is tired")
+        return even(problem, response, stop)
     """
 )
 

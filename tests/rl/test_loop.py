@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from perilune.algorithm.policy import ALGORITHMS
-from perilune.errors import RunFolderError, TrainerError
+from perilune.errors import NothingGraded, RunFolderError, TrainerError
 from perilune.recipe.training import RLConfig
 from perilune.rl.loop import Iteration, Master, iterate, minibatches
 from perilune.run import folder
-from perilune.types import Objective, Sample, StepMetrics, Stop, Verdict
+from perilune.types import Objective, Sample, StepMetrics, Stop
 
 if TYPE_CHECKING:
     from conftest import Lab, RecordingEngine, RecordingTrainer, Update
@@ -163,15 +163,34 @@ def test_a_group_within_the_bound_is_kept(lab: Lab, short_config: RLConfig) -> N
 
 
 def test_groups_whose_gradings_fail_do_not_train_and_do_not_stop_the_run(lab: Lab, short_config: RLConfig) -> None:
-    lab.problems = [replace(p, reward="rl_rewards:broken") for p in lab.problems]
+    lab.problems = [replace(p, reward="rl_rewards:mostly_broken") for p in lab.problems]
     master = lab.master()
     done = run(master, changed(short_config, segment_tokens=16, iterations=2))
     assert [(len(d.complete), len(d.rewarded), d.update) for d in done] == [(2, 0, None)] * 2
-    assert [d.generated.grade_errors for d in done] == [6, 6]
-    assert all(t.grade and t.grade.verdict is Verdict.ERROR for g in done[0].complete for t in g.trajectories)
+    assert [d.generated.grade_errors for d in done] == [4, 4]
     assert master.run.buffer.open_groups() == []
-    # An error says nothing of the problem.
-    assert master.sampler.state() == {}
+
+
+def test_an_iteration_in_which_nothing_can_be_graded_ends_the_run_and_loses_nothing(
+    lab: Lab, short_config: RLConfig
+) -> None:
+    mended = lab.folder / "mended"
+    lab.problems = [replace(p, reward="rl_rewards:broken", answer=str(mended)) for p in lab.problems]
+    config = changed(short_config, segment_tokens=16, iterations=2)
+    for _ in range(2):
+        master = lab.master()
+        with pytest.raises(NothingGraded, match=r"of iteration 1 .* all 6 .* \(6 × RuntimeError: the judge is out"):
+            run(master, config)
+        assert master.run.state.iteration == 0
+        # An error says nothing of the problem.
+        assert master.sampler.state() == {}
+    generated = segments(lab.folder)
+    mended.touch()
+    master = lab.master()
+    done = run(master, config)
+    assert [d.generated.grade_errors for d in done] == [0, 0]
+    assert [d.rollout.responses for d in done] == [0, 6]
+    assert segments(lab.folder)[: len(generated)] == generated
 
 
 class Stopped(KeyboardInterrupt):
