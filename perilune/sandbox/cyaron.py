@@ -46,6 +46,16 @@ Trees and graphs; nodes are 1 to n
   Mind: printing a graph prints "u v w" for each edge, ALWAYS with a weight. Without weights:
       print(graph.to_str(output=Edge.unweighted_edge))
   for e in graph.iterate_edges(): e.start, e.end, e.weight gives each edge once.
+  Mind: labels are in topological order, and edges come by their start. Node 1 is the root, every parent is smaller than
+  its children, a chain is 1 2 3, an edge of a DAG goes from a smaller to a larger node. Wrong solutions that rely on
+  such an order would pass. Unless the statement promises one, shuffle labels, edges and the ends of undirected edges:
+      print(graph.to_str(shuffle=True))
+      print(graph.to_str(shuffle=True, output=Edge.unweighted_edge))
+  Where you print something else, such as the parent of each node, rename the nodes yourself; here 1 stays the root:
+      import random
+      new = [0, 1] + random.sample(range(2, n + 1), n - 1)
+      parent = [0] * (n + 1)
+      for e in tree.iterate_edges(): parent[new[e.end]] = new[e.start]
 Geometry
   Polygon.convex_hull(n, fx=..., fy=...).points
 

@@ -162,6 +162,50 @@ def test_a_generator_uses_the_library_as_it_was_explained(maker: CaseMaker) -> N
     assert third[12].startswith("[[") and third[13] == "True"
 
 
+def edges_of(line: str) -> list[tuple[int, int]]:
+    return [(int(start), int(end)) for start, end in (edge.split() for edge in line.split(","))]
+
+
+def is_tree(edges: list[tuple[int, int]], size: int) -> bool:
+    reached = {1}
+    while more := {end for edge in edges for end in edge if reached & set(edge)} - reached:
+        reached |= more
+    return len(edges) == size - 1 and reached == set(range(1, size + 1))
+
+
+def test_labels_are_in_order_until_they_are_shuffled_as_explained(maker: CaseMaker) -> None:
+    generator = """
+from cyaron import *
+import random
+k = int(input())
+n = k + 40
+for graph in Graph.tree(n), Graph.chain(n), Graph.binary_tree(n), Graph.DAG(n, 2 * n, self_loop=False):
+    for shuffle in False, True:
+        print(graph.to_str(shuffle=shuffle, output=Edge.unweighted_edge).replace("\\n", ","))
+tree = Graph.tree(n)
+new = [0, 1] + random.sample(range(2, n + 1), n - 1)
+parent = [0] * (n + 1)
+for e in tree.iterate_edges(): parent[new[e.end]] = new[e.start]
+print(*parent[2:])
+"""
+    echo = "import sys\nprint(sys.stdin.read())"
+    given = SolvedProblem("echo", "…", tuple(Program("python", f"{echo}  # {n}") for n in range(10)))
+    task = made(maker, replace(given, checker=Checker("lines")), generator).task
+    assert task is not None
+    for case in (task.cases[0], task.cases[-1]):
+        lines = case.input.strip().split("\n")
+        plain, shuffled = [edges_of(line) for line in lines[:-1:2]], [edges_of(line) for line in lines[1:-1:2]]
+        size = len(plain[0]) + 1
+        for before, after in zip(plain, shuffled, strict=True):
+            assert all(start < end for start, end in before) and before == sorted(before, key=min)
+            assert any(start > end for start, end in after) and after != sorted(after, key=min)
+            assert len(after) == len(before)
+        assert all(is_tree(edges, size) for edges in (*plain[:3], *shuffled[:3]))
+        parents = list(map(int, lines[-1].split()))
+        assert is_tree(list(enumerate(parents, 2)), size)
+        assert any(parent > node for node, parent in enumerate(parents, 2))
+
+
 def test_problems_that_cannot_be_voted_on(maker: CaseMaker) -> None:
     assert made(maker, replace(problem(10), special_judge=True)).failed is Hurdle.PLAIN
     few = made(maker, problem(9))
