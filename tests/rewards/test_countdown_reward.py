@@ -3,8 +3,9 @@ from fractions import Fraction
 
 import pytest
 
+from perilune.protocols import Explains, ReadsReferences
 from perilune.rewards.countdown import CountdownReward, evaluate, read_reference
-from perilune.types import Message, Problem, Stop, Verdict
+from perilune.types import Grade, Message, Problem, Stop, Verdict
 
 JSON = json.dumps({"numbers": [3, 5, 7, 9], "target": 12})
 EXPRESSION = "(9 - 3) * (7 - 5)"
@@ -107,3 +108,27 @@ def test_an_unreadable_reference_is_an_error(reference):
     found = grade(f"Answer: {EXPRESSION}", reference)
     assert found.verdict is Verdict.ERROR
     assert "reference" in found.detail
+
+
+def test_it_says_how_it_came_to_a_grade():
+    problem = Problem("p", (Message("user", "reach the target"),), JSON, "countdown")
+    told = CountdownReward().explain(problem, "so \\boxed{(9 - 3) × (7 - 5)}", Stop.ENDED)
+    assert told.grade == Grade(Verdict.RIGHT, 1.0, "(9 - 3) × (7 - 5)")
+    assert (told.found, told.answer) == ("(9 - 3) × (7 - 5)", "(9 - 3) * (7 - 5)") and "boxed" in told.where
+    assert told.reference == "3, 5, 7, 9, each once, make 12"
+    assert CountdownReward().explain(problem, "no idea", Stop.ENDED).rule == "no answer found"
+
+
+def test_a_reference_is_read_before_anything_is_graded():
+    reward = CountdownReward()
+    assert isinstance(reward, ReadsReferences) and isinstance(reward, Explains)
+    reward.check_reference(Problem("p", (), EXPRESSION, "countdown"))
+    with pytest.raises(ValueError, match="'numbers' must be"):
+        reward.check_reference(Problem("p", (), "{}", "countdown"))
+
+
+def test_what_stands_in_the_thinking_is_no_answer_unless_it_counts():
+    problem = Problem("p", (Message("user", "reach the target"),), JSON, "countdown")
+    response = f"<think>Answer: {EXPRESSION}\n</think> done"
+    assert CountdownReward()(problem, response, Stop.ENDED).detail == "no answer found"
+    assert CountdownReward(thinking_counts=True)(problem, response, Stop.ENDED).verdict is Verdict.RIGHT

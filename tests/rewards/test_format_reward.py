@@ -1,5 +1,6 @@
 import pytest
 
+from perilune.protocols import Explains
 from perilune.rewards.format import FormatReward
 from perilune.types import Message, Problem, Stop, Verdict
 
@@ -48,3 +49,18 @@ def test_think_tags():
         "<think>3</think><think>4</think>\nAnswer: 7",
     ):
         assert grade(response, think_tags=True).verdict is Verdict.WRONG, response
+
+
+def test_it_says_how_it_came_to_a_grade():
+    reward = FormatReward("any", think_tags=True)
+    assert isinstance(reward, Explains)
+    told = reward.explain(PROBLEM, "<think>hm</think>\\boxed{18} or so", Stop.ENDED)
+    assert (told.grade.detail, told.found) == ("text after the answer", "18") and "boxed" in told.where
+    assert told.rule.startswith("one <think>…</think> at the beginning")
+    assert reward.explain(PROBLEM, "Answer: 18", Stop.ENDED).found == ""
+
+
+def test_what_stands_in_the_thinking_is_no_answer_unless_it_counts():
+    response = "<think>Answer: 17</think>\nAnswer: 18"
+    assert grade(response).verdict is Verdict.RIGHT
+    assert FormatReward("any", thinking_counts=True)(PROBLEM, response, Stop.ENDED).detail == "2 answers"
