@@ -64,7 +64,7 @@ OWN = textwrap.dedent(
         return Grade(Verdict.ERROR, 0.0, "judge asleep")
 
     def not_a_grade(problem, response, stop):
-        return 1.0
+        return "right"
 
     def beyond(problem, response, stop):
         return Grade(Verdict.RIGHT, float("nan"))
@@ -322,7 +322,7 @@ def test_a_worker_that_dies_is_replaced_and_the_item_is_an_error(own_rewards, re
     [
         ("own_rewards:fail", "RuntimeError: cannot judge Answer: 18"),
         ("own_rewards:error", "judge asleep"),
-        ("own_rewards:not_a_grade", "returned a float, not a Grade"),
+        ("own_rewards:not_a_grade", "returned a str"),
         ("own_rewards:beyond", "score nan"),
         ("own_rewards:missing", "no attribute missing"),
         ("no_such_module:missing", "cannot import no_such_module"),

@@ -26,7 +26,7 @@ def install(folder: Path, name: str, files: dict[str, str], requires: tuple[str,
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
-    for place in (folder, *folder.parents[:2]):
+    for place in (folder, *folder.parents[:3]):  # one more where tests run side by side
         place.chmod(0o755)
     install(
         folder,
