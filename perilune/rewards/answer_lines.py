@@ -148,7 +148,12 @@ def _only_value(sentence: str) -> str:
         return ""
     number = numbers[0]
     before, after = sentence[: number.start()], sentence[number.end() :].rstrip(" .!*_")
-    if DENIES.search(before) or not is_plain_phrase(after) or not (_VERB.search(before) or _STORY.match(sentence)):
+    if (
+        "," in before
+        or DENIES.search(before)
+        or not is_plain_phrase(after)
+        or not (_VERB.search(before) or _STORY.match(sentence))
+    ):
         return ""
     return f"{number.group()} {after.strip()}".strip()
 

@@ -40,7 +40,7 @@ def find_answers(response: str, form: AnswerForm, *, in_thinking: bool = False) 
         form: where the answer must be.
         in_thinking: whether what stands in the thinking may be an answer.
     """
-    text = response if in_thinking else outside_thinking(response)
+    text = _THINKING.sub(_blank, response) if in_thinking else outside_thinking(response)
     if form.startswith(PATTERN_FORM):
         return _of_pattern(text, form.removeprefix(PATTERN_FORM).strip())
     if form != "any":
@@ -98,6 +98,11 @@ def outside_thinking(response: str) -> str:
             start, thinking = tag.start(), True
     rest = response[start:]
     return "".join(pieces) + (" " * len(rest) if thinking else rest)
+
+
+def _blank(tag: re.Match[str]) -> str:
+    """A line's end in place of a tag, so that no answer takes it along."""
+    return "\n" * len(tag.group())
 
 
 def _outside(marks: list[FoundAnswer], others: list[FoundAnswer]) -> list[FoundAnswer]:

@@ -139,6 +139,7 @@ def test_marks_come_before_sentences_and_the_last_value_counts(response, answer)
         (r"\boxed{42}</think> So it is.", None, "42"),
         (r"◁think▷\boxed{42}◁/think▷\boxed{41}", "41", "41"),
         (r"\boxed{40}<think>\boxed{42}</think>", "40", "42"),
+        ("<think>Answer: 7</think>", None, "7"),
     ],
 )
 def test_thinking_is_no_answer_unless_it_is_to_count(response, answer, with_thinking):
