@@ -152,6 +152,7 @@ def problems(options: argparse.Namespace) -> int:
     """One JSON object per problem, in the form that a source of kind jsonl reads."""
     import json
 
+    from perilune.data.mapping import ROW
     from perilune.data.problems import load_problems
 
     sources = _recipe(options).problems
@@ -164,6 +165,7 @@ def problems(options: argparse.Namespace) -> int:
             "reward": problem.reward,
             "tags": problem.tags,
             "difficulty": problem.difficulty,
+            **({ROW: problem.row} if problem.row else {}),
         }
         sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from perilune.curation.behaviours import Behaviour
 from perilune.curation.warmup_set import RejectedResponse, Rejection, WarmupResponse, WarmupSet
+from perilune.data.mapping import ROW
 from perilune.run.jsonl import json_line, replace_lines
 from perilune.types import Verdict
 
@@ -97,7 +98,7 @@ def _messages(shown: WarmupResponse) -> dict[str, Any]:
         "messages": [*turns, {"role": "assistant", "content": shown.text}],
         "answer": shown.problem.answer,
         "reward": shown.problem.reward,
-        **({"row": shown.problem.row} if shown.problem.row else {}),
+        **({ROW: shown.problem.row} if shown.problem.row else {}),
         "problem": shown.problem.id,
         "variant": shown.variant,
         "behaviours": sorted(shown.behaviours),

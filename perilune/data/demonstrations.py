@@ -6,7 +6,7 @@ from pathlib import Path
 
 from perilune.data.forms.reading import in_form
 from perilune.data.generators import AnswerForm, Style
-from perilune.data.mapping import compiled, content_id, field_of, map_record, messages_of
+from perilune.data.mapping import ROW, compiled, content_id, field_of, map_record, messages_of
 from perilune.data.mixture import generated
 from perilune.data.records import Record, read_records
 from perilune.errors import ProblemsError
@@ -77,6 +77,6 @@ def load_demonstrations(path: Path, count: int | None = None) -> list[Demonstrat
         if len(messages) < 2 or messages[-1].role != "assistant":
             raise ProblemsError(f"{where}: the last of at least two messages must be the assistant's")
         answer, reward = str(record.get("answer", "")), str(record.get("reward", "math"))
-        problem = Problem(content_id(messages), messages[:-1], answer, reward, row=str(record.get("row", "")))
+        problem = Problem(content_id(messages), messages[:-1], answer, reward, row=str(record.get(ROW, "")))
         shown.append(Demonstration(problem, messages[-1].content))
     return shown

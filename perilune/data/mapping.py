@@ -18,6 +18,9 @@ from perilune.recipe.reward_names import is_own, reward_names
 from perilune.sandbox.tasks import read_task
 from perilune.types import Message, Problem
 
+ROW = "source_row"
+"""The column of our own files that holds the row, as JSON, that a problem was made from at first."""
+
 
 def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -> Problem:
     """One row as a problem.
@@ -50,7 +53,7 @@ def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -
     if "code" in reward_names(problem.reward) and not lenient:
         check_code(problem.answer, where)
     if is_own(problem.reward):
-        problem = replace(problem, row=json.dumps(dict(record[1]), default=str))
+        problem = replace(problem, row=str(record[1].get(ROW) or json.dumps(dict(record[1]), default=str)))
     return dressed(problem, source)
 
 

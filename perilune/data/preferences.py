@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perilune.data.mapping import content_id, messages_of
+from perilune.data.mapping import ROW, content_id, messages_of
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError
 from perilune.recipe.problems import SourceConfig
@@ -40,7 +40,7 @@ def messages_record(problem: Problem, response: str) -> dict[str, Any]:
         "messages": [*_turns(problem), {"role": "assistant", "content": response}],
         "answer": problem.answer,
         "reward": problem.reward,
-        **({"row": problem.row} if problem.row else {}),
+        **({ROW: problem.row} if problem.row else {}),
         "problem": problem.id,
     }
 

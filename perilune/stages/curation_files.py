@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perilune.curation.fates import Dropped, StepReport
+from perilune.data.mapping import ROW
 from perilune.errors import RunFolderError
 from perilune.report.curation_data import PROBLEMS
 from perilune.run.jsonl import json_line, read_objects, replace_lines
@@ -100,7 +101,7 @@ def _record(problem: Problem, bands: Mapping[str, str]) -> dict[str, Any]:
     }
     images = [list(message.images) for message in problem.messages]
     record |= {"images": images} if any(images) else {}
-    return record | ({"row": problem.row} if problem.row else {})
+    return record | ({ROW: problem.row} if problem.row else {})
 
 
 def _problem(record: Mapping[str, Any]) -> Problem:
@@ -117,5 +118,5 @@ def _problem(record: Mapping[str, Any]) -> Problem:
         tags=tuple(record["tags"]),
         difficulty=record["difficulty"],
         pass_rate=record["pass_rate"],
-        row=record.get("row", ""),
+        row=record.get(ROW, ""),
     )

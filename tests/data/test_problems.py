@@ -7,9 +7,11 @@ import pytest
 
 from perilune.data.demonstrations import generator_demonstrations, load_demonstrations, load_solutions
 from perilune.data.mapping import dressed
+from perilune.data.preferences import messages_record
 from perilune.data.problems import load_pile, load_problems
 from perilune.errors import BackendUnavailable, ProblemsError
 from perilune.recipe.problems import FieldMapping, GeneratorConfig, SourceConfig
+from perilune.stages.curation_files import write_problems
 from perilune.types import Message
 
 ROWS = (
@@ -231,3 +233,17 @@ def test_a_pile_without_any_answer_is_told_of(tmp_path):
     path.write_text('{"question": "2 + 2?", "result": "4"}\n', encoding="utf-8")
     with pytest.raises(ProblemsError, match="no field 'answer'"):
         load_pile(SourceConfig(kind="jsonl", path=str(path)), "train")
+
+
+def test_a_reward_of_ones_own_gets_the_row_and_our_own_files_hand_it_on(tmp_path):
+    rows = [{"question": "1?", "answer": "1", "level": 3, "nested": {"x": [1, None]}}]
+    own = source(tmp_path, rows, fields={"answer_pattern": None}, reward={"math": 1, "mine.py:f": 1})
+    (problem,) = load_problems(own, "train")
+    assert problem.columns == rows[0]
+    assert load_problems(source(tmp_path, rows, fields={"answer_pattern": None}), "train")[0].row == ""
+    write_problems(tmp_path / "curated.jsonl", [problem], {})
+    curated = own.model_copy(update={"path": str(tmp_path / "curated.jsonl")})
+    assert load_problems(curated, "train")[0].columns == rows[0]
+    shown = json.dumps(messages_record(problem, "1"))
+    (tmp_path / "shown.jsonl").write_text(shown + "\n")
+    assert load_demonstrations(tmp_path / "shown.jsonl")[0].problem.columns == rows[0]

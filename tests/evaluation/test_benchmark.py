@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from perilune.errors import EngineError
+from perilune.errors import EngineError, NothingGraded
 from perilune.evaluation.benchmark import evaluate
 from perilune.recipe.rewards import RewardsConfig
 from perilune.rewards.pool import GradingPool
@@ -110,3 +110,17 @@ def test_an_engine_that_does_not_finish_is_told(grader, engine, message):
 
 def test_no_problems_are_no_responses(grader):
     assert evaluate(EchoEngine(), grader, [], render, decode, max_response_tokens=5) == []
+
+
+def test_an_evaluation_in_which_nothing_can_be_graded_ends_and_its_responses_are_kept(grader):
+    kept = {}
+    problems = [problem("5", ""), problem("6", "")]
+    with pytest.raises(NothingGraded, match="nothing of the evaluation could be graded: all 2 gradings") as raised:
+        evaluate(EchoEngine(), grader, problems, render, decode, max_response_tokens=50, keep=kept.__setitem__)
+    assert raised.value.exit_code == 69
+    assert list(kept) == ["6/0", "5/0"]
+    # One that can be is enough to go on.
+    found = evaluate(
+        EchoEngine(), grader, [problem("5", ""), problem("6", "6")], render, decode, max_response_tokens=50
+    )
+    assert [r.grade.verdict for r in found] == [Verdict.ERROR, Verdict.RIGHT]

@@ -176,3 +176,41 @@ def test_a_file_that_is_no_buffer_says_so(tmp_path: Path) -> None:
         ReplayBuffer(path)
     with pytest.raises(RunFolderError, match="cannot use the replay buffer"):
         ReplayBuffer(tmp_path / "no" / "folder")
+
+
+def test_what_each_of_several_rewards_gave_comes_back_also_in_a_run_of_an_earlier_version(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    buffer = ReplayBuffer(path)
+    buffer.add([group("a")])
+    buffer.append("a/0", segment(0, Stop.ENDED, 2), iteration=0)
+    buffer.close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE trajectories DROP COLUMN parts")
+    db.close()
+    again = ReplayBuffer(path)
+    grade = Grade(Verdict.RIGHT, 0.95, "18", (("math", 1.0), ("my own.py:short", 0.5)))
+    again.grade("a/0", grade)
+    again.close()
+    last = ReplayBuffer(path)
+    assert last.open_groups()[0].trajectories[0].grade == grade
+    last.close()
+
+
+def test_gradings_that_ended_in_errors_can_be_forgotten(tmp_path: Path) -> None:
+    buffer = ReplayBuffer(tmp_path / "b")
+    buffer.add([group("a"), group("b")])
+    for name in ("a/0", "a/1", "b/0"):
+        buffer.append(name, segment(0, Stop.ENDED, 2), iteration=3)
+        buffer.grade(name, Grade(Verdict.ERROR, 0.0, "the judge is out"))
+    buffer.append("b/1", segment(0, Stop.CUT, 2), iteration=3)
+    buffer.grade("a/1", Grade(Verdict.WRONG, 0.0))
+    counts = buffer.rollout_counts(3)
+    assert (counts.segments, counts.graded, counts.grade_errors) == (4, 3, 2)
+    assert buffer.rollout_counts(4).graded == 0
+    buffer.close_groups(["b"], "skipped", 3)
+    buffer.forget_errors()
+    # What is done with stays as it is.
+    counts = buffer.rollout_counts(3)
+    assert (counts.graded, counts.grade_errors) == (2, 1)
+    assert [t.grade for t in buffer.open_groups()[0].trajectories] == [None, Grade(Verdict.WRONG, 0.0)]
+    buffer.close()
