@@ -150,7 +150,7 @@ def compile_times(sandbox: Sandbox, repeats: int, folder: Path) -> None:
         ours.append(time.perf_counter() - begun)
         (folder / "one.cpp").write_text(source)
         begun = time.perf_counter()
-        subprocess.run(["g++", "-std=gnu++17", "-O2", "-pipe", "-o", folder / "one", folder / "one.cpp"], check=True)
+        subprocess.run(["g++", "-std=gnu++20", "-O2", "-pipe", "-o", folder / "one", folder / "one.cpp"], check=True)
         naive.append(time.perf_counter() - begun)
     print(
         f"C++ compilation: {statistics.median(ours):.2f} s in the sandbox, {statistics.median(naive):.2f} s plain g++"
@@ -223,7 +223,7 @@ def bench(sandbox: Sandbox, runs: int, rounds: int) -> None:
         commands = {}
         for kind, flags in (("plain", []), ("static", ["-static"])):
             commands[kind] = [str(folder / kind)]
-            build = ["g++", "-std=gnu++17", "-O2", *flags, "-o", *commands[kind], str(folder / "main.cpp")]
+            build = ["g++", "-std=gnu++20", "-O2", *flags, "-o", *commands[kind], str(folder / "main.cpp")]
             subprocess.run(build, check=True)
         ways = {
             "the sandbox": in_sandbox(sandbox, Program("cpp", CPP_SOURCE)),

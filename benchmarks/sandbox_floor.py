@@ -40,5 +40,5 @@ def _fork(stdin: int, stdout: int, source: int) -> int:
         os.dup2(stdin, 0)
         os.dup2(stdout, 1)
         os.dup2(source, child.SOURCE_FD)
-        child.run_python("main.py")
+        child.run_python("main.py", paired=False)
     return pid

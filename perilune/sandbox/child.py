@@ -6,6 +6,7 @@ from the outside, and it is gone after the run.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import atexit
 import builtins
 import contextlib
@@ -18,7 +19,6 @@ import linecache
 import os
 import re
 import resource
-import signal
 import site
 import struct
 import sys
@@ -153,8 +153,8 @@ def _execute(source: bytes, file_name: str, names: dict[str, object]) -> None:
     # What asks for the source's text, as inspect and tracebacks do, gets it, though it lies in no file.
     linecache.cache[file_name] = (lambda: source.decode("utf-8", errors="replace"),)
     # As a start of Python's own leaves them; the zygote, as process 1, handles none.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     gc.enable()
     # Its frames come on top of ours, and it should be able to nest as deeply as in an interpreter of its own.
     sys.setrecursionlimit(sys.getrecursionlimit() + 16)
