@@ -174,13 +174,13 @@ def problems(options: argparse.Namespace) -> int:
 def reward_test(options: argparse.Namespace) -> int:
     """What the rewards of a recipe make of its problems; 1 if something is not as it should be."""
     from perilune.report.terminal import Display
-    from perilune.stages.reward_trial import Asked, try_rewards
+    from perilune.stages.reward_trial import Asked, run_trial
 
     recipe = _recipe(options)
     response = sys.stdin.read() if options.response == "-" else options.response
     asked = Asked(options.source, options.problem, options.count, response, every=options.all)
     with Display(quiet=options.quiet) as display:
-        trial = try_rewards(recipe, asked, display)
+        trial = run_trial(recipe, asked, display)
         display.show(trial.lines)
     return trial.exit_code
 

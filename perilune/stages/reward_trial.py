@@ -26,7 +26,8 @@ from perilune.report.terminal import Display
 from perilune.rewards.nonsense import NONSENSE
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import BUILT_IN, check_rewards_work
-from perilune.stages.references import MOST_NAMED, form_lines, read_references, unreadable_lines
+from perilune.stages.references import MOST_NAMED, References, form_lines, read_references, unreadable_lines
+from perilune.stages.reward_check import try_rewards
 from perilune.types import Demonstration, Explanation, GradeRequest, Problem, Verdict
 
 _WIDTH = 200
@@ -60,7 +61,7 @@ class Trial:
     unreadable: int
     """References that cannot be read."""
     unexpected: int
-    """Verdicts that should have been others: a reference that is wrong, a wrong answer that is right."""
+    """What should be otherwise: a reference that is wrong, a wrong answer that is right, a reward that cannot work."""
 
     @property
     def exit_code(self) -> int:
@@ -77,12 +78,14 @@ class _Response:
     expected: Verdict | None = None
 
 
-def try_rewards(recipe: Recipe, asked: Asked, display: Display) -> Trial:
+def run_trial(recipe: Recipe, asked: Asked, display: Display) -> Trial:
     """Read the references of the recipe's sources, and grade responses to some of their problems.
+
+    Where a reward cannot work, which would refuse a run, that is told and no reference is read: each would be blamed.
 
     Raises:
         ProblemsError: a source cannot be read, or holds no problem of that id.
-        RewardError: a reward is unknown or cannot work, or the grading workers cannot.
+        RewardError: a reward is unknown, or the grading workers cannot work.
     """
     sources: dict[str, list[Problem]] = {
         split: _loaded(recipe, split) for split in _SPLITS if asked.source in (None, split)
@@ -93,11 +96,17 @@ def try_rewards(recipe: Recipe, asked: Asked, display: Display) -> Trial:
     unexpected = 0
     worked = {name: _worked(recipe, name) for name in {name for name, _ in shown} if asked.response is None}
     with GradingPool(recipe.rewards, on_event=display.note) as grader:
-        references = read_references(sources, grader, display)
+        references: References = {}
+        try:
+            try_rewards(recipe, [problem for problems in sources.values() for problem in problems], grader, display)
+            references = read_references(sources, grader, display)
+        except RewardError as error:
+            lines.append(str(error))
+            unexpected += 1
         for name, found in references.items():
             lines += unreadable_lines(name, found, most=None if asked.every else MOST_NAMED)
         for name, problem in shown:
-            unreadable = {fault.id: fault.why for fault in references[name].unreadable}
+            unreadable = {fault.id: fault.why for fault in references[name].unreadable} if references else {}
             lines += ["", *_problem_lines(recipe, name, problem, unreadable.get(problem.id))]
             if asked.response is not None:
                 responses = [_Response("your response", asked.response)]

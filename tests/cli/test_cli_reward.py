@@ -138,3 +138,13 @@ def test_mistakes_are_told(tmp_path: Path, options: tuple[str, ...], message: st
     done = tried(written(tmp_path, ROWS[:1], ROWS[:1]), *options)
     assert done.returncode == 2 and done.stdout == ""
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_reward_that_cannot_work_is_blamed_in_place_of_the_references(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("import no_such_module\ndef reward(problem, response, stop):\n    return 1.0\n", encoding="utf-8")
+    recipe = written(tmp_path, ROWS[:1], ROWS[:1])
+    done = tried(recipe, "--quiet", "--set", f"problems.train.reward={own}:reward")
+    assert done.returncode == 1
+    assert "own.py:reward cannot work" in done.stdout and "no_such_module" in done.stdout
+    assert "cannot be read" not in done.stdout and "can be read" not in done.stdout
