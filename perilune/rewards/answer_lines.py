@@ -11,7 +11,7 @@ from perilune.rewards.equality.wording import DENIES, is_plain_phrase
 _SOFT = r"[*_`\"' \t]*+"
 _WORD = (
     r"(?:\b(?:answer|ans|réponse|respuesta|antwort|risposta)|ответ|答案|答え|答|정답|解答)"
-    r"(?:\s?\([^()\n]{0,30}\))?"
+    r"(?: ?\([^()\n]{0,30}\))?"
 )
 _LABEL = re.compile(rf"{_WORD}(?:是|为|為)?{_SOFT}(?:[:：]|=(?!=)){_SOFT}", re.IGNORECASE)
 _HEADING = re.compile(
@@ -55,6 +55,7 @@ _COMPLEMENT = re.compile(
     r"(?:it|they|he|she|this|that|the(?: [a-z]+){1,4}) (?:is|was|are|were) (?!not\b|no\b)((?:[^\W\d_]+ ?){1,4})[.!]?",
     re.IGNORECASE,
 )
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _OPENERS = {"$$": "$$", "\\[": "\\]", "```": "```", "\\(": "\\)"}
 
 
@@ -108,6 +109,12 @@ def find_lines(text: str) -> list[FoundAnswer]:
         if said:
             found.append(_told(said, label.start(), stop, "Answer:"))
     return found
+
+
+def without_story(text: str) -> str:
+    """What a box says, where it holds a sentence about its value: "She has 42 pens"."""
+    bare = " ".join(_TEXT.sub(r" \1 ", text).split())
+    return _only_value(bare) if _STORY.match(bare) else ""
 
 
 def find_sentences(text: str) -> list[FoundAnswer]:

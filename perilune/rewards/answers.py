@@ -176,6 +176,8 @@ def _boxes(text: str) -> list[FoundAnswer]:
             position -= len(bare.group()) - len(said)
         else:
             continue
+        if "\\text" in said and len(said) <= MAX_ANSWER_CHARACTERS:
+            said = answer_lines.without_story(said) or said
         if said:
             found.append(FoundAnswer(said, match.start(), position, "\\boxed{…}"))
     return found

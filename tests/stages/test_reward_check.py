@@ -95,7 +95,9 @@ RL_ALONE = sets("stages=['rl']")
 def test_a_reward_that_cannot_work_is_refused_before_anything_runs(
     recipe: Path, perilune: Command, reward: str, told: str
 ) -> None:
-    status, errors = perilune("run", recipe, *sets(f"problems.train.reward={reward}", "rewards.cpu_seconds=0.5", "rewards.retries=0"))
+    status, errors = perilune(
+        "run", recipe, *sets(f"problems.train.reward={reward}", "rewards.cpu_seconds=0.5", "rewards.retries=0")
+    )
     assert status == 2
     assert told in errors
     assert "Traceback" not in errors

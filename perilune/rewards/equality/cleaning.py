@@ -57,7 +57,9 @@ _SPACE = re.compile(
     r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|enspace|thinspace)(?![A-Za-z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~"
 )
 _THIN = re.compile(r"\\!|\\/")
-_GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\}|\{ \}|,\s*\\!\s*|\{,\}\s?)\s*\d{3})+)(?![\d])")
+_GROUPED = re.compile(
+    r"(?<![\d.])(?<!\d,)(\d{1,3})((?:(?:\\[,;:! ]|~| |\{,\}|\{ \}|,\s*\\!\s*|\{,\}\s?)\s*\d{3})+)(?![\d])"
+)
 _GROUP = re.compile(r"\D+")
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\$|`|(?<![\w)])\*\*|\*\*(?![\w(\\])")
 _STYLED = re.compile(
@@ -105,6 +107,7 @@ _SYNONYMS = {
 }
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _SPELLINGS = (
+    (re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)"), r"\\times "),
     (re.compile(r"[✅✓✔☑🎉]|[\u2600-\u26ff\U0001f300-\U0001faff]"), ""),
     (re.compile(r"\\lg(?![A-Za-z])"), r"\\log_{10}"),
     (re.compile(r"(?<=\\\\)\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm)\s*\]"), " "),
@@ -113,7 +116,7 @@ _SPELLINGS = (
         re.compile(r"[\[(]\s*\\begin\{array\}\s*\{[^{}]*\}(.*?)\\end\{array\}\s*[\])]", re.DOTALL),
         r"\\begin{pmatrix}\1\\end{pmatrix}",
     ),
-    (re.compile(r"^\\text\{\s*([-＄]?\d[^{}]*)\}$"), r"\1"),
+    (re.compile(r"^\s*\\text\{\s*([-＄]?\d[^{}]*)\}[\s.]*$"), r"\1"),
     (
         re.compile(
             r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|it|sf|tt|large|Large|small|normalsize|boldmath)(?![A-Za-z])"
@@ -174,6 +177,8 @@ _KNOWN = {
 
 def clean(text: str) -> str:
     """The text in our one way of writing; see the module."""
+    # The end of a line may have taken a space from behind its backslash.
+    text = re.sub(r"(?<!\\)\\\s*$", "", text)
     text = _ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2] or m[3]}}}", text.strip())
     text = text.translate(_TABLE)
     text = _POWERS.sub(lambda m: "{" + m[1] + m[2].replace("^", "") + "}", text)
@@ -215,7 +220,7 @@ def _unstyled(match: re.Match[str]) -> str:
     said = re.sub(r"\^\s*\{\s*(-?\d+)\s*\}", r"^\1", match[2].strip())
     if not said or said.replace(".", "").replace(",", "").lstrip("-").isdigit():
         return match[2] or " "
-    if len(said) == 1 and (said in _LETTER or match[1] not in _UPRIGHT):
+    if len(said) == 1 and (said in _LETTER or match[1] not in _UPRIGHT) and (match[1], said) != ("text", "d"):
         return match[2]
     if said in _KNOWN and match[1] != "text":
         return rf"\{said} "

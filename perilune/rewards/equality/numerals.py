@@ -26,7 +26,7 @@ _PARTS = re.compile(
 _DIGITS = re.compile(r"(\d*)\.(\d*?)(?:\\[a-z]+(?:\{\\[a-z]+\})?\s*\{(\d+)\}|\\dot\s*(\d)|\((\d+)\))")
 _SCIENTIFIC = re.compile(r"(.*?)[eE]([-+]?\d+)")
 _BASED = re.compile(
-    r"\(?\s*([0-9A-Za-z]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\text\{)?\s*(\d{1,2}|[a-z]+)\s*\}?\s*\}?"
+    r"\(?\s*(-?[0-9A-Za-z]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\text\{)?\s*(\d{1,2}|[a-z]+)\s*\}?\s*\}?"
     r"|([0-9A-Fa-f]+),?\s*\(?(?:\\text\{)?\(?\s*(?:in )?base[ -](\d{1,2}|[a-z]+)\)?\}?\)?"
 )
 _CHOSEN = re.compile(r"(?<![A-Za-z])(?:\\text\{C\}|C)_\s*(?:(\d)|\{(\d{1,4})\})\s*\^\s*(?:(\d)|\{(\d{1,4})\})")
@@ -95,9 +95,10 @@ def based(text: str) -> Based | None:
     base = int(name) if name.isdigit() else _BASES.get(name, 0)
     if not 2 <= base <= 36 or (base <= 10 and not any(map(str.isdigit, digits))):
         return None
+    sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
     if any(int(digit, 36) >= base for digit in digits) and not digits.isdigit():
         return None
-    return Based(digits.lower().lstrip("0") or "0", base)
+    return Based(sign + (digits.lower().lstrip("0") or "0"), base)
 
 
 class _NoArithmetic(Exception):

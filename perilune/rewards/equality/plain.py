@@ -8,6 +8,7 @@ from fractions import Fraction
 from perilune.rewards.equality import algebra
 from perilune.rewards.equality.numerals import exact
 from perilune.rewards.equality.values import Clock, Digits, Formula, Number, Ratio, Words
+from perilune.rewards.equality.wording import CHANGES
 
 UNKNOWN = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?")
 """A variable."""
@@ -123,6 +124,8 @@ def is_name(text: str) -> bool:
 
     x, f(2), |AB|, m+n, a_{10}, P(A) are; 17, 2x and x^2+1 are not.
     """
+    if CHANGES.search(text):
+        return False
     if re.fullmatch(r"\\text\{[^{}]*\}|[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+){0,5}", text):
         return True
     if exact(text) is not None:

@@ -114,6 +114,8 @@ def _read(text: str) -> Value:
             return found
     if _IN_A_ROW.search(text):
         return Unreadable(text, "two numbers in a row")
+    if re.search(r"\d\s*_", text):
+        return Unreadable(text, "digits with an index that is no base")
     if re.search(r"\d'", text):
         return Unreadable(text, "a mark after a number: feet, minutes or a derivative")
     if not _prose(text) and algebra.readable(text):

@@ -37,7 +37,7 @@ mass: 千克 公斤 = 1; 克 = 1/1000; 吨 = 1000
 mass: kg kilogram kilo = 1; g gm gram = 1/1000; mg milligram = 1/1000000; μg microgram = 1/1000000000; ton tonne = 1000
 mass: lb pound = 0.45359237; oz ounce = 0.028349523125
 time: 秒 = 1; 分钟 = 60; 小时 时 = 3600; 天 日 = 86400
-time: s sec second = 1; ms millisecond = 1/1000; min minute = 60; h hr hour = 3600; day = 86400; wk week = 604800
+time: s sec second = 1; ms millisecond = 1/1000; min minute = 60; h hr hour = 3600; d day = 86400; wk week = 604800
 months: mo month = 1; yr year = 12; decade = 120; century = 1200
 money in dollars: ＄ usd dollar buck = 1; ¢ cent = 1/100
 money in euros: € eur euro = 1
@@ -99,7 +99,7 @@ _IRREGULAR = {
 _NEUTRAL_WORDS = "unit of a an the in total each whole altogether left remaining per for at long tall wide high old"
 _NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
 _ORDINALS = {"st", "nd", "rd", "th"}
-_AMBIGUOUS = {"m", "g", "s", "h", "l", "L", "A", "V", "W", "J", "N", "K", "C", "F", "in", "mi", "mo"}
+_AMBIGUOUS = {"d", "m", "g", "s", "h", "l", "L", "A", "V", "W", "J", "N", "K", "C", "F", "in", "mi", "mo"}
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<degree>\{?\^\s*\{?\\circ\s*\}?\}?\s*(?P<scale>(?:\\text\{)?\s*[CF]\b\}?)?)
