@@ -10,6 +10,7 @@ Guards around both libraries (versions and behaviours: docs/rewards.md):
 from __future__ import annotations
 
 import logging
+import math
 import re
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,8 @@ _LONGEST = 400
 _DEEPEST = 8
 _LARGEST_EXPONENT = 10_000
 _DIGITS = 30
+_MOST_PARTS = 120
+_HIGHEST_POWER = 6
 _TINY = sympy.Float("1e-24", _DIGITS)
 _ROUNDED = sympy.Float("0.5e-6", _DIGITS)
 _NAMES = re.compile(
@@ -42,6 +45,7 @@ _NAMES = re.compile(
     r"|\\(?:Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega|Upsilon)(?![A-Za-z])"
     r"|\\(?:angle|triangle)\s*(?:[A-Z]{1,4}|\{[A-Z]{1,4}\})"
 )
+_BRACKETED_FACTORIAL = re.compile(r"(?<!\^)\(([^(){}]*)\)\s*!")
 _NO_NAME = re.compile(
     r"\\(?:log|lim|sum|int|prod|max|min|sup|inf|binom)\s*_|\\dot\s*\d|\\bar\s*\d|\\overline\s*\{\s*\d"
 )
@@ -72,12 +76,10 @@ def equal(reference: str, answer: str) -> bool:
     wanted, given = _parsed(reference), _parsed(answer)
     if wanted is None or given is None:
         return False
-    if _scalar(wanted) and _scalar(given):
-        found = _tried(wanted, given)
-        if found is not None:
-            return found
-        return not _heavy(wanted) and not _heavy(given) and bool(_by_library(wanted, given))
-    return not _heavy(wanted) and not _heavy(given) and _by_library(wanted, given)
+    if _scalar(wanted) and _scalar(given) and (found := _tried(wanted, given)) is not None:
+        return found
+    equation = _proportional(wanted, given)
+    return equation or (_light(wanted) and _light(given) and _by_library(wanted, given))
 
 
 def number(text: str) -> Any | None:
@@ -139,13 +141,22 @@ def _modest(text: str) -> bool:
         return False
     if any(len(digits) > 60 for digits in re.findall(r"\d+", text)):
         return False
-    if re.search(r"\d{4,}\s*!|!\s*!|\)\s*!\s*!", text) or len(re.findall(r"\^", text)) > 12:
+    if not _modest_factorials(text) or text.count("^") > 12:
         return False
-    for exponent in re.findall(r"\^\s*\{?\s*-?\s*(\d+)", text):
-        if int(exponent) > _LARGEST_EXPONENT:
-            return False
+    sizes = [int(exponent) for exponent in re.findall(r"\^\s*[{(]*\s*-?\s*(\d+)", text)]
+    if math.prod(max(size, 1) for size in sizes) > _LARGEST_EXPONENT or re.search(r"\\[dt]?binom\s*\{\s*\d{5}", text):
+        return False
     # A tower of numbers: 9^{9^{9}}.
     return not re.search(r"\^\s*\{[^{}]*\d\s*\^|\^\s*\d\s*\^|\^\s*\{[^{}]*\d\s*!", text)
+
+
+def _modest_factorials(text: str) -> bool:
+    """Whether no factorial is of a large number: the library works it out as it reads."""
+    if "!" not in text:
+        return True
+    inside = "".join(_BRACKETED_FACTORIAL.findall(text))
+    rest = _BRACKETED_FACTORIAL.sub("", text)
+    return not (re.search(r"\d{3}|[\^!]", inside) or re.search(r"\d{4,}\s*!|!\s*!|[)}\]]\s*!", rest))
 
 
 def balanced(text: str, deepest: int = 40) -> bool:
@@ -209,6 +220,34 @@ def _tried(wanted: Any, given: Any) -> bool | None:
             return False
         agreed += 1
     return True if agreed >= 2 else None
+
+
+def _proportional(wanted: Any, given: Any) -> bool:
+    """Whether one equation is a multiple of the other."""
+    if not (isinstance(wanted, sympy.Eq) and isinstance(given, sympy.Eq)):
+        return False
+    try:
+        sides = [equation.lhs - equation.rhs for equation in (wanted, given)]
+    except TypeError:
+        return False
+    symbols = sorted(wanted.free_symbols | given.free_symbols, key=str)
+    if not symbols or any(_heavy(side) for side in sides) or len(symbols) > len(_POINTS[0]):
+        return False
+    ratios = []
+    for point in _POINTS:
+        a, b = (_value(side, dict(zip(symbols, point, strict=False))) for side in sides)
+        if a is not None and b is not None and a != 0 and b != 0:
+            ratios.append(a / b)
+    return len(ratios) > 2 and all(_near(ratio, ratios[0], loose=True) for ratio in ratios)
+
+
+def _light(formula: Any) -> bool:
+    """Whether the library, which solves and simplifies, comes to an end soon: few parts, and small powers."""
+    if _heavy(formula):
+        return False
+    nodes = list(sympy.preorder_traversal(formula))
+    powers = (node.exp for node in nodes if isinstance(node, sympy.Pow) and node.base.free_symbols)
+    return len(nodes) <= _MOST_PARTS and all(not exp.is_Number or abs(exp) <= _HIGHEST_POWER for exp in powers)
 
 
 def _same_value(wanted: Any, given: Any) -> bool | None:
