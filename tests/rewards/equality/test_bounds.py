@@ -1,4 +1,4 @@
-"""Answers that would take an algebra system very long are wrong at once; the general time limit of tests is the bound."""
+"""Answers that would take an algebra system very long are wrong at once: the time limit of every test is the bound."""
 
 import pytest
 
