@@ -2,9 +2,10 @@
 
 The responses are math's: whole numbers, fractions, formulas, intervals, two of three right, each at the end of two
 kilobytes of working. The degenerate ones are what a model writes that has lost its way: thousands of answer lines,
-towers of exponents, deep nesting, factorials, endless numbers. Both are graded in turn, several times. Usage:
+towers of exponents, deep nesting, factorials, endless numbers. The two are graded in turn, each round with
+texts of its own and the other one first. Usage:
 
-    python benchmarks/grading_pool.py [--gradings 2000] [--rounds 3] [--workers 1]
+    python benchmarks/grading_pool.py [--gradings 2000] [--rounds 5] [--workers 1]
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perilune.recipe.rewards import RewardsConfig
@@ -22,19 +23,19 @@ from perilune.rewards.pool import GradingPool
 from perilune.types import GradeRequest, Message, Problem
 
 DEGENERATE_SHARE = 0.05
-DEGENERATE = (
-    "Answer: 42\n" * 2600,
-    "Answer: $" + "9^{" * 200 + "9" + "}" * 200 + "$",
-    "Answer: $9^{9^{9^{9^{9}}}}$",
-    "Answer: $" + "(" * 3000 + "x" + ")" * 3000 + "$",
-    "\\boxed{" * 4000,
-    "\\boxed{" + "\\frac{1}{" * 900 + "x" + "}" * 900 + "}",
-    "Answer: $123456789!!$",
-    "Answer: $(10^{9})!$",
-    "Answer: " + "7" * 28_000,
-    "Answer: 0." + "142857" * 4_000,
-    "Answer: " + "+".join(["x"] * 9_000),
-    "Answer: $\\sqrt{" * 1500 + "2" + "}" * 1500 + "$",
+DEGENERATE: Sequence[Callable[[int], str]] = (
+    lambda n: f"Answer: {n}\n" * 2600,
+    lambda n: f"Answer: ${n}^{{" + "9^{" * 200 + "9" + "}" * 201 + "$",
+    lambda n: f"Answer: ${n}^{{9^{{9^{{9^{{9}}}}}}}}$",
+    lambda n: f"Answer: ${n}" + "(" * 3000 + "x" + ")" * 3000 + "$",
+    lambda n: f"{n} " + "\\boxed{" * 4000,
+    lambda n: f"\\boxed{{{n}" + "\\frac{1}{" * 900 + "x" + "}" * 900 + "}",
+    lambda n: f"Answer: ${n}123456!!$",
+    lambda n: f"Answer: $({n}^{{9}})!$",
+    lambda n: f"Answer: {n}" + "7" * 28_000,
+    lambda n: f"Answer: 0.{n}" + "142857" * 4_000,
+    lambda n: f"Answer: {n}" + "+x" * 9_000,
+    lambda n: f"Answer: ${n}" + "\\sqrt{" * 1500 + "2" + "}" * 1500 + "$",
 )
 WORKING = "We look at the next step, multiply both sides by 3 and collect the terms, so that 4x + 5 = 17 and x = 3. "
 
@@ -59,14 +60,16 @@ def request(number: int, reference: str, response: str) -> GradeRequest:
     return GradeRequest(str(number), Problem(str(number), (Message("user", "?"),), reference), response)
 
 
-def mixture(count: int, share: float) -> list[GradeRequest]:
-    """So many gradings, of which a share is degenerate, spread evenly."""
-    rng = random.Random(0)
+def mixture(count: int, share: float, seed: int) -> list[GradeRequest]:
+    """So many gradings, of which a share is degenerate, spread evenly; another seed gives other texts."""
+    rng = random.Random(seed)
     requests = [ordinary(number, rng) for number in range(count)]
     degenerate = round(count * share)
     for place in range(degenerate):
         number = place * count // degenerate
-        requests[number] = request(number, requests[number].problem.answer, DEGENERATE[place % len(DEGENERATE)])
+        requests[number] = request(
+            number, requests[number].problem.answer, DEGENERATE[place % len(DEGENERATE)](rng.randint(10, 999))
+        )
     return requests
 
 
@@ -83,18 +86,22 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gradings", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     print(f"{processor()}; {options.workers} worker(s), {options.gradings} gradings a round")
-    plain, mixed = mixture(options.gradings, 0.0), mixture(options.gradings, DEGENERATE_SHARE)
     ratios = []
     with GradingPool(RewardsConfig(workers=options.workers), on_event=print) as pool:
-        speed(pool, plain[:50])  # Workers start, and import the reward.
-        for _ in range(options.rounds):
-            without, right = speed(pool, plain)
+        # Workers start, import the reward and fill what it keeps; from then on no text comes twice in a row.
+        speed(pool, mixture(options.gradings, DEGENERATE_SHARE, seed=0))
+        for number in range(1, options.rounds + 1):
+            plain = mixture(options.gradings, 0.0, seed=2 * number)
+            mixed = mixture(options.gradings, DEGENERATE_SHARE, seed=2 * number + 1)
             over = pool.stats.over_limit
-            with_them, found = speed(pool, mixed)
+            if number % 2:
+                (without, right), (with_them, found) = speed(pool, plain), speed(pool, mixed)
+            else:
+                (with_them, found), (without, right) = speed(pool, mixed), speed(pool, plain)
             ratios.append(with_them / without)
             print(
                 f"without: {without:.1f}/s {dict(right)}; with {DEGENERATE_SHARE:.0%}: {with_them:.1f}/s {dict(found)}"

@@ -39,6 +39,7 @@ def example(cell: str) -> str:
 FORMS = rows("| form | response | answer |")
 ORDER = rows("| response | answer with `any` | why |")
 EQUAL = rows("| kind | reference | right | wrong |")
+OTHERS = rows("| grader | what it does | reference | answer | there | here |")
 REFUSED = rows("| reference | why it is refused |")
 
 
@@ -85,3 +86,10 @@ def test_references_that_are_refused(reference: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         MathReward().check_reference(problem(reference))
     assert MathReward()(problem(reference), r"\boxed{1}", Stop.ENDED).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize(("reference", "answer", "there", "here"), [row[2:] for row in OTHERS])
+def test_what_others_do_is_not_done_here(reference: str, answer: str, there: str, here: str) -> None:
+    assert {there, here} == {"right", "wrong"}
+    response = rf"Thus \boxed{{{example(answer)}}}."
+    assert MathReward()(problem(example(reference)), response, Stop.ENDED).verdict is Verdict(here)

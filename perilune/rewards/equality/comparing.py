@@ -163,7 +163,10 @@ def _named(wanted: Named, given: Value) -> Finding:
     if not isinstance(given, Named):
         if isinstance(given, Collection) and len(given.items) == 1:
             given = given.items[0]
-        return Finding(plain.is_name(wanted.name) and _same(wanted.value, given), "the value without its name")
+        says_value = (plain.is_name(wanted.name) and not plain.is_curve(wanted.name)) or _same(
+            wanted.value, read_clean(wanted.name)
+        )
+        return Finding(says_value and _same(wanted.value, given), "the value without its name")
     if _same_text(wanted.name, given.name) and _same(wanted.value, given.value):
         return Finding(True, "the same name and value")
     if _same_text(wanted.name, _text(given.value)) and _same_text(_text(wanted.value), given.name):

@@ -119,6 +119,12 @@ def _endless(value: Fraction) -> bool:
     return rest != 1
 
 
+# f(2), |AB|, \theta, ABC, n!, \binom{n}{2}, a_{10}, [ABCD].
+_STANDS_ALONE = re.compile(
+    r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Za-z]{0,4}\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]"
+)
+
+
 def is_name(text: str) -> bool:
     """Whether the left side of an equation says what the right side is the value of, and is not a thing to be solved.
 
@@ -133,8 +139,16 @@ def is_name(text: str) -> bool:
     names = algebra.names(text)
     if names is None:
         return re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
-    bare = re.fullmatch(
-        r"[A-Za-z]\w*'*(?:_\{?\w+\}?)?(?:\^?\{?-1\}?)?\s*\([^()]*\)|\|.*\||\\\w+\s*\{?[A-Za-z]{0,4}\}?|[A-Z]{1,4}|.*!|\\(?:binom|overline|angle|triangle).*|[A-Za-z]_.*|\[.*\]",
-        text.strip(),
+    return (
+        _STANDS_ALONE.fullmatch(text.strip()) is not None
+        or len(names) != 1
+        or UNKNOWN.fullmatch(text.strip()) is not None
     )
-    return bare is not None or len(names) != 1 or UNKNOWN.fullmatch(text.strip()) is not None
+
+
+def is_curve(text: str) -> bool:
+    """Whether an equation with this left side is a curve's or a plane's: x^2+y^2, 2x-3y and xy are, f(x,y) is not."""
+    if _STANDS_ALONE.fullmatch(text.strip()):
+        return False
+    names = algebra.names(text)
+    return names is not None and len(names & {"x", "y", "z"}) > 1 and names <= {"x", "y", "z", "a", "b", "r"}
