@@ -33,7 +33,11 @@ CREATE TABLE IF NOT EXISTS segments (
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS open_groups ON groups (outcome) WHERE outcome IS NULL;
 CREATE INDEX IF NOT EXISTS members ON trajectories (group_id);
+CREATE INDEX IF NOT EXISTS born_in ON groups (born);
+CREATE INDEX IF NOT EXISTS closed_in ON groups (closed, outcome);
+CREATE INDEX IF NOT EXISTS made_in ON segments (iteration, stop, trajectory_id);
 """
+# What is asked in every iteration has an index: a run's past lies behind its blobs, gigabytes that a scan would read.
 
 _TERMINAL = ", ".join(f"'{stop.value}'" for stop in Stop if stop.terminal)
 _ROOM = 1 << 16
@@ -178,8 +182,8 @@ class ReplayBuffer:
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(tokens)), 0) FROM segments WHERE iteration = ?", (iteration,)
         ).fetchone()
         errors, graded = self._db.execute(
-            "SELECT COALESCE(SUM(t.verdict = ?), 0), COUNT(t.verdict) FROM trajectories t WHERE EXISTS (SELECT 1 "
-            f"FROM segments s WHERE s.trajectory_id = t.id AND s.iteration = ? AND s.stop IN ({_TERMINAL}))",
+            "SELECT COALESCE(SUM(t.verdict = ?), 0), COUNT(t.verdict) FROM trajectories t WHERE t.id IN (SELECT "
+            f"s.trajectory_id FROM segments s WHERE s.iteration = ? AND s.stop IN ({_TERMINAL}))",
             (Verdict.ERROR.value, iteration),
         ).fetchone()
         return RolloutCounts(int(segments), int(size) // np.dtype(np.int32).itemsize, int(errors), int(graded))

@@ -12,6 +12,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     number INTEGER PRIMARY KEY AUTOINCREMENT, file TEXT NOT NULL, event TEXT NOT NULL, name TEXT NOT NULL,
     step INTEGER NOT NULL, line TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS of_file ON lines (file);
+CREATE INDEX IF NOT EXISTS of_event ON lines (event, name, step);
 """
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from perilune.errors import RunFolderError
 from perilune.run.buffer import ReplayBuffer
+from perilune.run.journal import Journal
 from perilune.types import Grade, Group, Message, Problem, Segment, Stop, Trajectory, Verdict
 
 PROBLEM = Problem(
@@ -213,4 +214,38 @@ def test_gradings_that_ended_in_errors_can_be_forgotten(tmp_path: Path) -> None:
     counts = buffer.rollout_counts(3)
     assert (counts.graded, counts.grade_errors) == (2, 1)
     assert [t.grade for t in buffer.open_groups()[0].trajectories] == [None, Grade(Verdict.WRONG, 0.0)]
+    buffer.close()
+
+
+def test_no_iteration_reads_through_the_past(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    buffer, asked = ReplayBuffer(path), list[str]()
+    Journal(buffer)
+    buffer.close()
+    # A run that an earlier version began has none of the indexes.
+    with sqlite3.connect(path) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall():
+            db.execute(f"DROP INDEX {name}")
+    db.close()
+    buffer = ReplayBuffer(path)
+    journal = Journal(buffer)
+    buffer.database.set_trace_callback(asked.append)
+    buffer.add([group("g")])
+    buffer.append("g/0", segment(0, Stop.ENDED, 4), iteration=0)
+    buffer.grade("g/0", Grade(Verdict.RIGHT, 1.0))
+    buffer.open_groups()
+    buffer.drawn(0)
+    buffer.served(0)
+    buffer.rollout_counts(0)
+    buffer.count_closed("trained", 0)
+    buffer.close_groups(["g"], "trained", 0)
+    buffer.forget_errors()
+    journal.has("evaluation", "final")
+    journal.forget("evaluation", name="final")
+    journal.lines("metrics.jsonl")
+    buffer.database.set_trace_callback(None)
+    told = [line for line in asked if line.startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))]
+    assert len(told) > 12
+    plans = {line: [row[3] for row in buffer.database.execute(f"EXPLAIN QUERY PLAN {line}")] for line in told}
+    assert {line: plan for line, plan in plans.items() if any("SCAN" in step for step in plan)} == {}
     buffer.close()
