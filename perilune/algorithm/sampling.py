@@ -22,13 +22,15 @@ UNKNOWN = -1
 
 _SLACK = 1e-9
 """1 - 0.3 and 0.7 are one difficulty, 0.1 x 30 and 3 one share."""
+_LOOKED_AT = 1 << 14
+"""So many of the problems tell roughly how early the first ones finish."""
 
 
 def prioritized_probabilities(success_N: ArrayLike) -> NDArray[np.float64]:
     """P(i) proportional to 1 - s_i, [N] (section 2.3.4); uniform where every problem is solved.
 
     Args:
-        success_N: tracked success rates in [0, 1].
+        success_N: tracked success rates in [0, 1]; of several pools of one size, [pools, N], each for itself.
 
     Raises:
         ValueError: a rate lies outside [0, 1].
@@ -37,9 +39,8 @@ def prioritized_probabilities(success_N: ArrayLike) -> NDArray[np.float64]:
     if not np.all((success >= 0) & (success <= 1)):
         raise ValueError("success rates must lie in [0, 1]")
     weights = 1.0 - success
-    if not weights.any():
-        weights = np.ones_like(success)
-    return np.asarray(weights / weights.sum(), dtype=np.float64)
+    weights[~weights.any(axis=-1)] = 1.0
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
 def stratified_probabilities(
@@ -60,16 +61,42 @@ def stratified_probabilities(
         ValueError: a rate lies outside [0, 1], or no problem is allowed.
     """
     success, allowed = np.asarray(success_N, dtype=np.float64), np.asarray(allowed_N, dtype=np.bool_)
-    strata = np.zeros(success.shape, dtype=np.int64) if stratum_N is None else np.asarray(stratum_N, dtype=np.int64)
     if not allowed.any():
         raise ValueError("no problem is allowed")
-    present = np.unique(strata[allowed])
     probabilities = np.zeros(success.shape, dtype=np.float64)
-    for stratum in present:
-        members = allowed & (strata == stratum)
-        inside = prioritized_probabilities(success[members]) if prioritized else 1.0 / members.sum()
-        probabilities[members] = inside / present.size
+    if stratum_N is None:
+        probabilities[allowed] = _within(success[allowed], prioritized)
+        return probabilities
+    pools, present = _pools(np.asarray(stratum_N, dtype=np.int64), allowed)
+    for pool in pools:
+        probabilities[pool] = _within(success[pool], prioritized) / present
     return probabilities
+
+
+def _within(success_N: NDArray[np.float64], prioritized: bool) -> NDArray[np.float64]:
+    """Probabilities within each stratum, of the shape of what is given."""
+    if prioritized:
+        return prioritized_probabilities(success_N)
+    return np.full(success_N.shape, 1.0 / success_N.shape[-1])
+
+
+def _pools(stratum_N: NDArray[np.int64], allowed_N: NDArray[np.bool_]) -> tuple[list[NDArray[np.int64]], int]:
+    """The allowed places of each stratum, those of strata of equal size in one array, [strata, size]; how many strata.
+
+    Strata may be as many as problems; there are never more sizes than the square root of twice their number.
+    """
+    places = np.flatnonzero(allowed_N)
+    # Numbers of 16 bits are sorted in linear time.
+    small = stratum_N - stratum_N.min()
+    small = small.astype(np.min_scalar_type(int(small.max())))
+    places = places[np.argsort(small[places], kind="stable")]
+    starts = np.flatnonzero(np.diff(small[places], prepend=small[places[:1]] + 1))
+    sizes = np.diff(starts, append=places.size)
+    by_size = np.argsort(sizes, kind="stable")
+    pools = []
+    for of_a_size in np.split(by_size, np.flatnonzero(np.diff(sizes[by_size])) + 1):
+        pools.append(places[starts[of_a_size][:, None] + np.arange(sizes[of_a_size[0]])])
+    return pools, starts.size
 
 
 def bands(difficulty_N: ArrayLike, medium_difficulty: float | None, hard_difficulty: float) -> NDArray[np.int64]:
@@ -163,12 +190,12 @@ def curriculum_mask(
     if curriculum == "staged":
         if iteration < curriculum_iteration:
             return everything
-        easiest_hard = np.sort(known)[-_count_of(hard_share, known.size)]
+        easiest_hard = _smallest(known, known.size - _count_of(hard_share, known.size))
         return np.asarray(unknown | (difficulty >= easiest_hard), dtype=np.bool_)
     if curriculum == "gradual":
         progress = min(1.0, iteration / curriculum_iteration)
         share = 1.0 - hard_share * (1.0 - progress)
-        hardest_in = np.sort(known)[_count_of(share, known.size) - 1]
+        hardest_in = _smallest(known, _count_of(share, known.size) - 1)
         return np.asarray(unknown | (difficulty <= hardest_in), dtype=np.bool_)
     raise ValueError(f"curriculum must be 'none', 'staged' or 'gradual', got {curriculum!r}")
 
@@ -195,7 +222,10 @@ def draw(probabilities_N: ArrayLike, count: int, rng: np.random.Generator) -> ND
         return candidates[rng.choice(candidates.size, size=count, p=positive / positive.sum())]
     # A race of exponential clocks with these rates finishes in the order of successive draws without replacement.
     finish = rng.exponential(size=candidates.size) / positive
-    return candidates[np.argsort(finish, kind="stable")[:count]]
+    # The last of the first few cannot finish before the last of as many among some of them.
+    some = finish[:: max(1, finish.size // max(count, _LOOKED_AT))]
+    early = np.flatnonzero(finish <= _smallest(some, count - 1))
+    return candidates[early[np.argsort(finish[early], kind="stable")[:count]]]
 
 
 def updated_success(old: float, group_rate: float, decay: float) -> float:
@@ -228,6 +258,11 @@ def faded_success(
         return success
     weight = 0.5 ** (np.asarray(unseen_N, dtype=np.float64) / half_life)
     return np.asarray(weight * success + (1.0 - weight) * prior, dtype=np.float64)
+
+
+def _smallest(values_N: NDArray[np.float64], place: int) -> float:
+    """What stands at a place, from 0, when they are sorted."""
+    return float(np.partition(values_N, place)[place])
 
 
 def _count_of(share: float, size: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from perilune.protocols import Engine, Trainer, Workers
 from perilune.recipe.training import RLConfig
@@ -20,6 +21,7 @@ from perilune.rl.sampler import Draw, ProblemSampler
 from perilune.rl.samples import RewardedGroup, make_samples, objective_of, reward_group
 from perilune.run.buffer import RolloutCounts
 from perilune.run.folder import RunFolder
+from perilune.run.observations import Observation
 from perilune.run.skipped import saving_skipped
 from perilune.run.state import RunState
 from perilune.run.timing import Clock
@@ -93,8 +95,9 @@ def iterate(master: Master, config: RLConfig) -> Iterator[Iteration]:
             samples = tuple(make_samples(rewarded, config, master.trainer.version))
             update = _update(master, samples, config, number)
 
+        observed = _observe(master, number, complete)
         with clock.phase("save"):
-            name, state = _write_checkpoint(master, number, complete)
+            name, state = _write_checkpoint(master, number)
         done = Iteration(
             number=number,
             rollout=rollout,
@@ -109,7 +112,7 @@ def iterate(master: Master, config: RLConfig) -> Iterator[Iteration]:
             draws=draws,
         )
         with clock.phase("save"):
-            master.run.commit(name, state, lambda done=done: _close(master, done))  # type: ignore[misc]
+            master.run.commit(name, state, partial(_close, master, done, observed))
         yield done
 
 
@@ -196,22 +199,30 @@ def minibatches(samples: Sequence[Sample], config: RLConfig) -> list[OptimizerSt
     ]
 
 
-def _write_checkpoint(master: Master, number: int, complete: Sequence[Group]) -> tuple[str, RunState]:
-    """The checkpoint after an iteration, with the success rates that it has observed."""
+def _observe(master: Master, number: int, complete: Sequence[Group]) -> list[Observation]:
+    """What the groups say of how well their problems are solved."""
+    observed = []
     for group in complete:
         graded = [t.grade.verdict for t in group.trajectories if t.grade and t.grade.verdict is not Verdict.ERROR]
         if graded:
-            master.sampler.observe(group.problem.id, graded.count(Verdict.RIGHT) / len(graded), number)
-    state = replace(master.run.state, iteration=number + 1, sampler=master.sampler.state())
+            rate = graded.count(Verdict.RIGHT) / len(graded)
+            observed.append(master.sampler.observe(group.problem.id, rate, number))
+    return [observation for observation in observed if observation is not None]
+
+
+def _write_checkpoint(master: Master, number: int) -> tuple[str, RunState]:
+    """The checkpoint after an iteration."""
+    state = replace(master.run.state, iteration=number + 1)
     name = f"iteration-{number + 1:05d}"
     master.run.write_checkpoint(master.trainer, name, state)
     return name, state
 
 
-def _close(master: Master, done: Iteration) -> None:
+def _close(master: Master, done: Iteration, observed: Sequence[Observation]) -> None:
     """What the transaction of an iteration's commit holds beside its state."""
     trained = {r.group.id for r in done.rewarded}
     buffer = master.run.buffer
     buffer.close_groups(trained, "trained", done.number)
     buffer.close_groups([g.id for g in done.complete if g.id not in trained], "skipped", done.number)
+    master.run.observations.add(observed)
     master.tell(done)

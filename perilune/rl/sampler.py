@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from perilune.algorithm.sampling import (
 )
 from perilune.errors import ProblemsError
 from perilune.recipe.training import SamplingConfig
+from perilune.run.observations import Observation
 from perilune.types import Problem
 
 
@@ -74,8 +74,10 @@ class ProblemSampler:
         self._difficulty = np.array([math.nan if p.difficulty is None else p.difficulty for p in problems])
         hard = config.hard_difficulty
         self._band = None if hard is None else bands(self._difficulty, config.medium_difficulty, hard)
-        self._tags = [problem.tags[0] if problem.tags else "" for problem in problems]
-        self._stratum = np.unique(self._tags, return_inverse=True)[1] if config.balance_tags else None
+        self._stratum: NDArray[np.int64] | None = None
+        if config.balance_tags:
+            numbers: dict[str, int] = {}
+            self._stratum = np.array([numbers.setdefault(_tag(problem), len(numbers)) for problem in problems])
 
     def __getitem__(self, problem_id: str) -> Problem:
         """The problem of an id."""
@@ -86,58 +88,59 @@ class ProblemSampler:
 
         The result depends on seed, iteration and success rates alone, so an interrupted iteration can be repeated.
         """
-        success = self._tracked(iteration)
+        success = self._tracked(slice(None), iteration)
         allowed = self._allowed(iteration)
-        free = allowed & np.array([problem.id not in busy for problem in self._problems])
+        free = allowed.copy()
+        free[[self._place[name] for name in busy if name in self._place]] = False
         # Few problems left: rather repeat one that is under way than leave the curriculum, or draw nothing.
-        candidates = free if free.any() else allowed
+        under_way = not free.any()
         prioritized = self._config.strategy == "prioritized"
+        candidates = allowed if under_way else free
         probabilities = stratified_probabilities(success, candidates, prioritized, self._stratum)
-        why = ", by tag" * self._config.balance_tags + ", under way" * (not free.any())
+        why = ", by tag" * self._config.balance_tags + ", under way" * under_way
         stage = curriculum_stage(iteration, self._config.curriculum, self._config.curriculum_iteration)
+        share = float(allowed.mean())
         return [
             Draw(
                 iteration=iteration,
                 problem=self._problems[index].id,
-                tag=self._tags[index],
+                tag=_tag(self._problems[index]),
                 band=self._band_of(index),
                 difficulty=self._problems[index].difficulty,
                 success=float(success[index]),
                 probability=float(probabilities[index]),
-                allowed=float(allowed.mean()),
+                allowed=share,
                 stage=stage,
                 strategy=self._config.strategy + why,
             )
             for index in draw(probabilities, count, np.random.default_rng([self._seed, iteration])).tolist()
         ]
 
-    def observe(self, problem_id: str, success_rate: float, iteration: int) -> None:
-        """Take note of a group graded in an iteration: the share of its responses that were right."""
-        index = self._place.get(problem_id)
-        if index is not None:
-            tracked = float(self._tracked(iteration)[index])
-            self._success[index] = updated_success(tracked, success_rate, self._config.decay)
-            self._seen[index] = iteration
+    def observe(self, problem_id: str, success_rate: float, iteration: int) -> Observation | None:
+        """Take note of a group graded in an iteration: the share of its responses that were right.
 
-    def state(self) -> dict[str, list[float]]:
-        """[success rate, iteration] of each problem's last observation, by problem id."""
-        found = zip(self._problems, self._success.tolist(), self._seen.tolist(), strict=True)
-        return {problem.id: [success, seen] for problem, success, seen in found if seen >= 0}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` gave; problems that are gone are forgotten.
-
-        A bare rate, as earlier versions kept it, counts as observed in iteration 0.
+        Returns:
+            What is now known of the problem, for :meth:`restore`; None where it is none of the sampler's.
         """
-        for problem_id, kept in state.items():
-            if problem_id in self._place:
-                success, seen = kept if isinstance(kept, list | tuple) else (kept, 0)
-                index = self._place[problem_id]
-                self._success[index], self._seen[index] = float(success), int(seen)
+        index = self._place.get(problem_id)
+        if index is None:
+            return None
+        tracked = float(self._tracked(slice(index, index + 1), iteration)[0])
+        observed = Observation(problem_id, updated_success(tracked, success_rate, self._config.decay), iteration)
+        self.restore([observed])
+        return observed
 
-    def _tracked(self, iteration: int) -> NDArray[np.float64]:
+    def restore(self, observations: Iterable[Observation]) -> None:
+        """Take back what was observed, the earlier iterations first; problems that are gone are forgotten."""
+        for observed in observations:
+            index = self._place.get(observed.problem)
+            if index is not None:
+                self._success[index], self._seen[index] = observed.success, observed.iteration
+
+    def _tracked(self, places: slice, iteration: int) -> NDArray[np.float64]:
         """Success rates as they stand in an iteration; those never observed are at their prior anyway."""
-        return faded_success(self._success, self._prior, iteration - self._seen, self._config.half_life)
+        unseen = iteration - self._seen[places]
+        return faded_success(self._success[places], self._prior[places], unseen, self._config.half_life)
 
     def _allowed(self, iteration: int) -> NDArray[np.bool_]:
         """What the curriculum lets in; at least one problem."""
@@ -153,3 +156,7 @@ class ProblemSampler:
             return None
         place = int(self._band[index])
         return "unknown" if place == UNKNOWN else BANDS[place]
+
+
+def _tag(problem: Problem) -> str:
+    return problem.tags[0] if problem.tags else ""

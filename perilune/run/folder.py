@@ -21,6 +21,7 @@ from perilune.run.answers import Answers
 from perilune.run.buffer import ReplayBuffer
 from perilune.run.checkpoint import prune_checkpoints, read_state, verify_checkpoint, write_checkpoint
 from perilune.run.journal import Journal
+from perilune.run.observations import Observations
 from perilune.run.state import RunState
 
 BUFFER_FILE = "buffer.sqlite"
@@ -35,6 +36,7 @@ class RunFolder:
     """Groups that are not trained yet; the others below keep theirs in the same file."""
     journal: Journal
     answers: Answers
+    observations: Observations
     keep: int = 2
     """How many checkpoints stay."""
 
@@ -46,7 +48,12 @@ class RunFolder:
             RunFolderError: the folder cannot be written, or the buffer is damaged.
         """
         buffer = ReplayBuffer(path / BUFFER_FILE)
-        return cls(path, buffer, Journal(buffer), Answers(buffer), keep)
+        run = cls(path, buffer, Journal(buffer), Answers(buffer), Observations(buffer), keep)
+        state = run.state
+        if state.sampler is not None:
+            with buffer.transaction():
+                run.set_state(state)
+        return run
 
     @property
     def checkpoints(self) -> Path:
@@ -70,6 +77,8 @@ class RunFolder:
 
     def set_state(self, state: RunState) -> None:
         """State where the run stands, without a checkpoint: an evaluation is over."""
+        if state.sampler is not None:
+            self.observations.replace(state.sampler)
         self.buffer.set("progress", state.to_dict())
 
     def write_checkpoint(self, trainer: Trainer, name: str, state: RunState, *, optimizer: bool = False) -> None:
@@ -127,6 +136,7 @@ class RunFolder:
         with self.buffer.transaction():
             self.buffer.rewind(state.iteration)
             self.journal.rewind(state.iteration)
+            self.observations.rewind(state.iteration)
             self.answers.forget()
             self.buffer.set("checkpoints", names)
             self.set_state(state)

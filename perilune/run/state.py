@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
+
+from perilune.run.observations import EarlierRates
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,8 @@ class RunState:
     """Optimiser steps of an SFT or DPO that is under way."""
     steps_done: tuple[str, ...] = ()
     """Stages and evaluations that are over."""
-    sampler: dict[str, list[float]] = field(default_factory=dict)
-    """State of the problem sampler: success rate and iteration of each problem's last group."""
+    sampler: EarlierRates | None = None
+    """Of a state that an earlier version has written; by now the rates have a table of their own."""
 
     def with_done(self, step: str) -> Self:
         """The same, with one more stage or evaluation over."""
@@ -26,11 +28,11 @@ class RunState:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return asdict(self)
+        return {"iteration": self.iteration, "sft_steps": self.sft_steps, "steps_done": self.steps_done}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """What :meth:`to_dict` gave.
+        """What :meth:`to_dict` gave, in an earlier version too.
 
         Raises:
             KeyError, TypeError: the value is none of these.

@@ -26,7 +26,7 @@ def reinforce(session: Session) -> None:
     """Run the recipe's RL iterations that are still to come."""
     recipe, run, backends = session.recipe, session.run, session.backends
     sampler = ProblemSampler(session.train, recipe.rl.sampling, recipe.seed)
-    sampler.restore(run.state.sampler)
+    sampler.restore(run.observations)
     # The evaluation that was due when the run was stopped.
     _evaluate_when_due(session, run.state.iteration)
     telling = _Telling(session)

@@ -137,7 +137,7 @@ class Lab:
         if newest is not None:
             trainer.load(newest)
         sampler = ProblemSampler(self.problems, SamplingConfig(strategy="uniform"), seed=3)
-        sampler.restore(run.state.sampler)
+        sampler.restore(run.observations)
         return Master(
             trainer=trainer,
             workers=LocalWorkers(self.engine()),

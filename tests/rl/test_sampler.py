@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from random import Random
 
 import pytest
+from plain_sampler import PlainSampler
 
 from perilune.errors import ProblemsError
 from perilune.recipe.training import SamplingConfig
 from perilune.rl.sampler import Draw, ProblemSampler
+from perilune.run.buffer import ReplayBuffer
+from perilune.run.observations import Observation, Observations
 from perilune.types import Message, Problem
 
 
@@ -92,11 +98,10 @@ def test_the_curriculum_limits_the_draw() -> None:
 
 def test_success_is_a_moving_average() -> None:
     chosen = sampler(3, prior_success=0.5, decay=0.25)
-    chosen.observe("p1", 1.0, 2)
-    chosen.observe("p1", 0.0, 7)
-    chosen.observe("someone else's", 1.0, 7)
     # 0.5 → 0.625 → 0.46875
-    assert chosen.state() == {"p1": [0.46875, 7]}
+    assert chosen.observe("p1", 1.0, 2) == Observation("p1", 0.625, 2)
+    assert chosen.observe("p1", 0.0, 7) == Observation("p1", 0.46875, 7)
+    assert chosen.observe("someone else's", 1.0, 7) is None
 
 
 def test_success_that_is_not_seen_fades_to_its_prior() -> None:
@@ -111,9 +116,8 @@ def test_success_that_is_not_seen_fades_to_its_prior() -> None:
     # A new group is averaged with what has faded.
     half = sampler(3, prior_success=0.5, decay=0.5, half_life=2.0)
     half.observe("p1", 1.0, 0)
-    half.observe("p1", 0.0, 2)
     # 0.75, faded to 0.625, then halved
-    assert half.state() == {"p1": [0.3125, 2]}
+    assert half.observe("p1", 0.0, 2) == Observation("p1", 0.3125, 2)
 
 
 def test_a_solved_problem_is_tried_again_once_it_has_faded() -> None:
@@ -132,8 +136,7 @@ def test_the_prior_is_the_pass_rate_that_was_measured() -> None:
     found = {draw.problem: (draw.success, draw.probability) for draw in chosen.draw(0, 2)}
     # Failure rates 0.75, 0.5 and 0: what was always solved is not drawn.
     assert found == {"p0": (0.25, pytest.approx(0.6)), "p1": (0.5, pytest.approx(0.4))}
-    chosen.observe("p0", 1.0, 0)
-    assert chosen.state() == {"p0": [0.625, 0]}
+    assert chosen.observe("p0", 1.0, 0) == Observation("p0", 0.625, 0)
 
 
 def test_tags_have_the_same_share_whatever_their_count() -> None:
@@ -199,25 +202,61 @@ def test_medium_without_hard_is_refused() -> None:
             SamplingConfig(medium_difficulty=2.0, hard_difficulty=hard)
 
 
-def test_a_state_of_bare_rates_is_read_too() -> None:
-    chosen = sampler(3)
-    chosen.restore({"p1": 0.25, "gone": 0.5})
-    assert chosen.state() == {"p1": [0.25, 0]}
-
-
-def test_its_state_survives_json_and_forgets_what_is_gone() -> None:
+def test_what_it_has_observed_survives_the_file_and_it_forgets_what_is_gone(tmp_path: Path) -> None:
     settings = {"decay": 0.3, "half_life": 1.7}
     chosen = sampler(10, **settings)
-    for n in range(5):
-        chosen.observe(f"p{n}", n / 7, n)
-    state = json.loads(json.dumps(chosen.state()))
-    restored = sampler(10, **settings)
-    restored.restore(state)
-    assert restored.state() == chosen.state()
-    assert [restored.draw(i, 4) for i in range(5)] == [chosen.draw(i, 4) for i in range(5)]
-    fewer = sampler(2)
-    fewer.restore(state)
-    assert set(fewer.state()) == {"p0", "p1"}
+    observed = [chosen.observe(f"p{n % 4}", n / 7, n) for n in range(6)]
+    restored, fewer = sampler(10, **settings), sampler(2, **settings)
+    with closing(ReplayBuffer(tmp_path / "b")) as buffer:
+        kept = Observations(buffer)
+        kept.add(each for each in observed if each is not None)
+        restored.restore(kept)
+        fewer.restore(kept)
+    assert [restored.draw(i, 4) for i in range(6, 11)] == [chosen.draw(i, 4) for i in range(6, 11)]
+    tracked = {draw.problem: draw.success for draw in chosen.draw(6, 10)}
+    assert {draw.problem: draw.success for draw in fewer.draw(6, 2)} == {name: tracked[name] for name in ("p0", "p1")}
+
+
+def pool_of(size: int, rng: Random) -> list[Problem]:
+    tags = [f"t{number}" for number in range(rng.choice((1, 3, size // 2, size)))]
+    levels = rng.choice(([1.0, 2.0, 3.0], [rng.random() for _ in range(size)]))
+    return [
+        replace(
+            problem,
+            tags=rng.choice(((), (rng.choice(tags), "more"))),
+            difficulty=rng.choice((None, *rng.choices(levels, k=4))),
+            pass_rate=rng.choice((None, rng.random(), 1.0)),
+        )
+        for problem in problems(size)
+    ]
+
+
+SETTINGS = list(itertools.product(("uniform", "prioritized"), ("none", "staged", "gradual"), (False, True)))
+
+
+@pytest.mark.parametrize("size", [10, 100, 1000, 10_000])
+@pytest.mark.parametrize(("strategy", "curriculum", "balance_tags"), SETTINGS)
+def test_draws_are_those_of_the_plain_way(size: int, strategy: str, curriculum: str, balance_tags: bool) -> None:
+    rng = Random(f"{size}/{strategy}/{curriculum}/{balance_tags}")
+    for trial, (half_life, bands) in enumerate(itertools.product((None, 2.5), ({}, {"hard_difficulty": 2.5}))):
+        pool = pool_of(size, rng)
+        config = SamplingConfig.model_validate(
+            {"strategy": strategy, "curriculum": curriculum, "balance_tags": balance_tags, "half_life": half_life}
+            | {"curriculum_iteration": 4, "hard_share": rng.random(), "decay": rng.choice((0.3, 1.0))}
+            | bands
+        )
+        fast, plain = ProblemSampler(pool, config, trial), PlainSampler(pool, config, trial)
+        busy: set[str] = set()
+        for iteration in range(7):
+            count = rng.choice((1, 7, 64, size + 3 if size < 1000 else size // 3))
+            drawn = fast.draw(iteration, count, busy)
+            expected = plain.draw(iteration, count, busy)
+            assert [(d.problem, d.success, d.probability, d.allowed) for d in drawn] == expected
+            busy = {each.problem for each in drawn if rng.random() < 0.3}
+            for name in {each.problem for each in drawn}:
+                rate = rng.choice((0.0, 0.125, 1.0, 1.0))
+                fast.observe(name, rate, iteration)
+                plain.observe(int(name[1:]), rate, iteration)
 
 
 def test_without_problems_it_says_where_to_look() -> None:

@@ -18,7 +18,7 @@ from perilune.run.state import RunState
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-STATE = RunState(7, 3, ("evaluate base", "sft"), {"p/1": 0.1 + 0.2})
+STATE = RunState(7, 3, ("evaluate base", "sft"))
 
 
 @pytest.fixture
