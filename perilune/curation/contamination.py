@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from fractions import Fraction
 
 from perilune.curation.fates import Dropped, Reason
-from perilune.curation.words import normalised, numbers, operators, tokens, without_lead_in
+from perilune.curation.words import numbers, operators, tokens, without_lead_in
 from perilune.recipe.curation import ContaminationConfig
 from perilune.types import Problem
 
@@ -150,7 +150,8 @@ def _text(name: str, problem: Problem, ngram: int) -> _Text:
     nameless = tuple("<name>" if word.removesuffix("'s") in names else word for word in words)
     images = tuple(image for message in problem.messages for image in message.images)
     size = 0 if len(words) < _SHORTEST_TEXT else min(ngram, max(_SHORTEST_GRAM, len(words) // 4))
-    return _Text(name, words, nameless, images, numbers(text), operators(text), normalised(problem.answer), size)
+    answer = " ".join(tokens(problem.answer))
+    return _Text(name, words, nameless, images, numbers(text, words), operators(words), answer, size)
 
 
 def _grams(words: Gram, size: int) -> set[Gram]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 
 _ALIKE = str.maketrans(
@@ -106,11 +107,6 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def normalised(text: str) -> str:
-    """The text's tokens with a space between any two: equal for texts that say the same in the same words."""
-    return " ".join(tokens(text))
-
-
 def without_lead_in(text: str) -> str:
     """The text without 'Please solve:', 'Question 3.', '题目:' and the like at its beginning."""
     for _ in range(3):
@@ -121,21 +117,28 @@ def without_lead_in(text: str) -> str:
     return text
 
 
-def numbers(text: str) -> Counter[Fraction]:
-    """The multiset of the numbers in the text: digits, English number words, Chinese numerals before a measure word.
+def numbers(text: str, words: Sequence[str]) -> Counter[Fraction]:
+    """The multiset of the numbers in a text: digits, English number words, Chinese numerals before a measure word.
 
     'one' counts unless it stands for a thing ('the one', 'each one', 'one of them').
+
+    Args:
+        text: any text.
+        words: its :func:`tokens`.
     """
-    words = tokens(text)
     found = Counter(Fraction(word) for word in words if _is_number(word))
     found.update(_spelled(words))
     found.update(Fraction(_chinese_value(match.group(1))) for match in _CHINESE_NUMBER.finditer(text))
     return found
 
 
-def operators(text: str) -> Counter[str]:
-    """The multiset of the signs between numbers, letters and brackets: what a formula does with its terms."""
-    words = ("", *tokens(text), "")
+def operators(words: Sequence[str]) -> Counter[str]:
+    """The multiset of the signs between numbers, letters and brackets: what a formula does with its terms.
+
+    Args:
+        words: the :func:`tokens` of a text.
+    """
+    words = ("", *words, "")
     signs = "+-*/^=<>≤≥≠√:"
     return Counter(
         word
@@ -144,9 +147,13 @@ def operators(text: str) -> Counter[str]:
     )
 
 
-def rational(text: str) -> Fraction | None:
-    """The value of a number or a simple fraction, whatever its typography; None if the text is something else."""
-    match tokens(text):
+def rational(words: Sequence[str]) -> Fraction | None:
+    """The value of a number or a simple fraction, whatever its typography; None if the text is something else.
+
+    Args:
+        words: the :func:`tokens` of a text.
+    """
+    match words:
         case (value,) if _is_number(value):
             return Fraction(value)
         case ("-", value) if _is_number(value):
@@ -175,7 +182,7 @@ def _is_term(token: str) -> bool:
     return bool(token) and (_is_number(token) or (len(token) == 1 and (token.isalpha() or token in "()[]|√-%°")))
 
 
-def _spelled(words: tuple[str, ...]) -> list[Fraction]:
+def _spelled(words: Sequence[str]) -> list[Fraction]:
     """Values of runs of number words: 'two hundred and five' is one number."""
     found: list[Fraction] = []
     total: int | None = None
@@ -196,7 +203,7 @@ def _spelled(words: tuple[str, ...]) -> list[Fraction]:
     return found
 
 
-def _is_pronoun(words: tuple[str, ...], place: int) -> bool:
+def _is_pronoun(words: Sequence[str], place: int) -> bool:
     if words[place] != "one":
         return False
     before, after = words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else ""

@@ -184,7 +184,7 @@ class _Curation:
 
     def _duplicates(self, progress: Callable[[int, int], None]) -> list[Dropped]:
         self._state.matches |= {problem.id: problem.text for problem in self._state.problems}
-        return find_duplicates(self._state.problems, self._session.recipe.curation.duplicates)
+        return find_duplicates(self._state.problems, self._session.recipe.curation.duplicates, progress)
 
     def _contamination(self, progress: Callable[[int, int], None]) -> list[Dropped]:
         config, sets = self._session.recipe.curation.contamination, _evaluation_sets(self._session.recipe)

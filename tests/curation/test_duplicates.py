@@ -5,8 +5,10 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+from plain_duplicates import plain_duplicates
 from planted import planted, precision_recall
 
 from perilune.curation.duplicates import find_duplicates
@@ -99,6 +101,56 @@ def test_planted_duplicates_are_found() -> None:
     print(f"duplicates: precision {precision:.3f}, recall {recall:.3f} of {count}")  # noqa: T201
     assert precision >= 0.95
     assert recall >= 0.95
+
+
+TEMPLATES = (
+    "{name} sold clips to {a} of her friends in {month}, and then she sold {b} more in June. How many {thing}?",
+    "{name} has {a} {thing} and gives {b} of them away in {month}. What is {a} - {b}?",
+    "Which {thing} does {name} like best in {month}?",
+    "Please solve: what is {a} + {b}?",
+    "问题：{name}有{a}个苹果，又买了{b}个。一共有多少个{thing}？",
+)
+
+
+def templated(count: int, rng: Random) -> list[Problem]:
+    """Problems of a few templates: names, numbers and things from small sets, some answers and pictures missing."""
+    largest = rng.choice((2, 4, 12))
+    return [
+        problem(
+            str(number),
+            rng.choice(TEMPLATES[: rng.choice((1, 3, 5))]).format(
+                name=rng.choice(("Natalia", "Tom", "Elizabeth", "Wei")),
+                month=rng.choice(("April", "the first week of September", "May")),
+                thing=rng.choice(("clips", "pencils", "very small wooden boxes")),
+                a=rng.randint(1, largest),
+                b=rng.choice((rng.randint(1, largest), "two", "½")),
+            ),
+            rng.choice(("", "5", "5.0", "yes", str(rng.randint(1, largest)))),
+            rng.choice(((), (), (), ("1.png",))),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("same_numbers", [True, False])
+@pytest.mark.parametrize("threshold", [0.3, 0.6, 0.8])
+def test_what_goes_is_what_goes_where_each_is_compared_with_all(threshold: float, same_numbers: bool) -> None:
+    rng, lengths = Random(f"{threshold}/{same_numbers}"), list[int]()
+    for count in (1, 2, 5, 20, 20, 60, 60, 150, 300):
+        pile = templated(count, rng)
+        config = DuplicatesConfig(threshold=threshold, same_numbers=same_numbers, permutations=rng.choice((16, 128)))
+        found = find_duplicates(pile, config)
+        got = [(e.problem.id, e.detail.split(",")[0], e.match) for e in found]
+        assert got == plain_duplicates(pile, config)
+        lengths.append(len(got))
+    assert sum(lengths) > 100
+
+
+def test_it_says_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    pile = [problem(str(number), f"What is {number} + 1?", "") for number in range(600)]
+    find_duplicates(pile, DuplicatesConfig(), lambda done, total: told.append((done, total)))
+    assert told == sorted(told) and {total for _, total in told} == {1200} and len(told) == 4
 
 
 def test_real_questions_are_compared_quickly_and_hardly_any_is_a_duplicate() -> None:
