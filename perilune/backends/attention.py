@@ -30,3 +30,33 @@ def visible(queries: int, keys: int, window: int | None, device: torch.device) -
     if window is not None and window < keys:
         seen = seen.triu_(keys - queries + 1 - window)
     return seen
+
+
+def plain_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float | None,
+    mask: Tensor,
+    cap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Attention step by step, with what torch's own kernels have not; scores in fp32.
+
+    Args:
+        query: [..., queries, head dimension].
+        key: [..., keys, head dimension].
+        value: like ``key``.
+        scaling: factor on the scores.
+        mask: additive, broadcast to [..., queries, keys].
+        cap: scores are held below it, by cap · tanh(score / cap).
+        sinks: broadcast to [..., queries, 1]: scores that take a share and give nothing.
+    """
+    scores = (query @ key.transpose(-1, -2)).float() * (scaling if scaling is not None else query.shape[-1] ** -0.5)
+    if cap is not None:
+        scores = cap * (scores / cap).tanh()
+    scores = scores + mask.float()
+    if sinks is not None:
+        scores = torch.cat([scores, sinks.float().expand(*scores.shape[:-1], 1)], -1)
+    weights = scores.softmax(-1).to(value.dtype)
+    return weights[..., : key.shape[-2]] @ value

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,17 +23,21 @@ from transformers import PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
+from perilune.backends.engines.cache import ATTENTION_NAME, ROWS, KeyValueCache
+from perilune.backends.engines.paged import PagedCache, check_kernel
 from perilune.backends.engines.requests import check_request
 from perilune.backends.engines.sampling import sample_tokens
-from perilune.backends.engines.slots import ATTENTION_NAME, ROWS, Run, SlotBatch, SlotCache, cut_blocks
+from perilune.backends.engines.slots import SlotCache
 from perilune.backends.models import copy_weights
 from perilune.errors import EngineError
 from perilune.types import Completion, Request, Segment, Stop
 
 _PREFILL_TOKENS = 2048
 """Earlier tokens admitted in one step, so that running responses do not stall behind a wave of new ones."""
-_PRODUCT_COST = 1000
-"""Cache positions that a CPU core reads in the time that another product costs it."""
+_COMPILED_TYPES = (torch.float32, torch.bfloat16)
+
+Attention = Literal["auto", "compiled", "torch"]
+"""auto: compiled on a CPU, where it can be made; else torch's own."""
 
 
 @dataclass(slots=True)
@@ -42,8 +47,6 @@ class _Row:
     request: Request
     tokens: list[int]
     """Prompt and response; all but the newest are in the cache, or will be within this step."""
-    earlier: tuple[int, ...]
-    """Those that were computed in one run when the response was admitted."""
     detector: RepetitionDetector
     new_tokens: list[int] = field(default_factory=list)
     new_logprobs: list[float] = field(default_factory=list)
@@ -61,6 +64,7 @@ class LocalEngine:
         detector: Callable[[], RepetitionDetector],
         version: int = 0,
         alive: Callable[[], None] = lambda: None,
+        attention: Attention = "auto",
     ):
         """Take ownership of the model; it keeps its dtype and device.
 
@@ -71,9 +75,11 @@ class LocalEngine:
             detector: makes a fresh repetition detector, one per response.
             version: the policy version of the model's present weights.
             alive: called before each step.
+            attention: which one reads the cache.
 
         Raises:
-            EngineError: the slots do not reproduce this model's own attention.
+            EngineError: the engine does not reproduce this model's own attention, or the compiled attention is asked
+                for and cannot be made.
         """
         self._model = model.eval()
         self._end_tokens = frozenset(end_tokens)
@@ -83,6 +89,7 @@ class LocalEngine:
         self._alive = alive
         self._device = model.device
         self._config = model.config.get_text_config()
+        self._compiled = self._choose(attention)
         self._verify()
 
     @property
@@ -109,22 +116,44 @@ class LocalEngine:
         cache = self._allocate(requests)
         rows: list[_Row] = []
         while waiting or rows:
-            runs = self._schedule(waiting, rows, cache)
-            tokens, logprobs = self._run(rows, runs, cache)
+            self._schedule(waiting, rows, cache)
+            tokens, logprobs = self._run(rows, cache)
             yield from self._postprocess(rows, cache, tokens, logprobs)
 
-    def _allocate(self, requests: Sequence[Request]) -> SlotCache:
+    def _allocate(self, requests: Sequence[Request]) -> KeyValueCache:
         longest = max(
             len(r.prompt_tokens) + min(r.max_response_tokens, len(r.response_tokens) + r.segment_tokens)
             for r in requests
         )
         slots = min(self._slots, len(requests))
-        return SlotCache(self._config, slots, longest, self._model.dtype, self._device)
+        return self._cache(slots, longest)
 
-    def _schedule(self, waiting: deque[Request], rows: list[_Row], cache: SlotCache) -> list[Run]:
-        """Admit waiting requests to free slots; return the runs of earlier tokens to compute in this step."""
-        runs: dict[tuple[int, ...], Run] = {}
-        settled = len(rows)
+    def _cache(self, slots: int, capacity: int) -> KeyValueCache:
+        if self._compiled:
+            return PagedCache(slots, capacity, self._model.dtype)
+        return SlotCache(self._config, slots, capacity, self._model.dtype, self._device)
+
+    def _choose(self, attention: Attention) -> bool:
+        """Whether the compiled attention is used."""
+        if attention == "torch":
+            return False
+        fits = self._device.type == "cpu" and self._model.dtype in _COMPILED_TYPES
+        if not fits and attention == "compiled":
+            raise EngineError(
+                f"the compiled attention is for a CPU in float32 or bfloat16, not for {self._device} in "
+                f"{self._model.dtype}; set engine.attention = 'auto'"
+            )
+        try:
+            if fits:
+                check_kernel()
+        except EngineError:
+            if attention == "compiled":
+                raise
+            return False
+        return fits
+
+    def _schedule(self, waiting: deque[Request], rows: list[_Row], cache: KeyValueCache) -> None:
+        """Admit waiting requests to free slots."""
         admitted = 0
         while waiting and len(rows) < cache.slots and admitted < _PREFILL_TOKENS:
             request = waiting.popleft()
@@ -132,23 +161,12 @@ class LocalEngine:
             for token in request.response_tokens:
                 detector.push(token)
             tokens = [*request.prompt_tokens, *request.response_tokens]
-            earlier, slot = tuple(tokens[:-1]), len(rows)
-            rows.append(_Row(request, tokens, earlier, detector))
-            if not earlier:
-                continue
-            source = _holder(rows[:settled], earlier)
-            if earlier in runs:
-                runs[earlier] = replace(runs[earlier], slots=(*runs[earlier].slots, slot))
-            elif source is not None:
-                cache.copy(source, slot, len(earlier))
-            else:
-                runs[earlier] = Run(admitted, len(earlier), (slot,))
-                admitted += len(earlier)
-        return [replace(run, start=run.start + len(rows)) for run in runs.values()]
+            rows.append(_Row(request, tokens, detector))
+            admitted += cache.admit(tokens)
 
-    def _run(self, rows: Sequence[_Row], runs: Sequence[Run], cache: SlotCache) -> tuple[list[int], list[float]]:
+    def _run(self, rows: Sequence[_Row], cache: KeyValueCache) -> tuple[list[int], list[float]]:
         """One forward pass and one draw per row."""
-        logits = self._forward([row.tokens for row in rows], runs, cache)
+        logits = self._forward([row.tokens for row in rows], cache)
         requests = [row.request for row in rows]
         positions = np.array([len(row.tokens) - len(row.request.prompt_tokens) for row in rows], dtype=np.uint64)
         seeds = np.array([request.seed for request in requests], dtype=np.uint64)
@@ -161,36 +179,24 @@ class LocalEngine:
         return tokens.tolist(), logprobs.tolist()
 
     @torch.inference_mode()
-    def _forward(self, contexts: Sequence[Sequence[int]], runs: Sequence[Run], cache: SlotCache) -> Tensor:
+    def _forward(self, contexts: Sequence[Sequence[int]], cache: KeyValueCache) -> Tensor:
         """Logits after each context's newest token, [n, vocabulary]."""
         self._alive()
-        ids = [context[-1] for context in contexts]
-        positions = [len(context) - 1 for context in contexts]
-        count = len(ids)
-        # A GPU reads the cache faster than it starts another kernel.
-        cost = _PRODUCT_COST if self._device.type == "cpu" else 1 << 62
-        blocks = cut_blocks([len(context) for context in contexts], product_cost=cost)
-        for run in runs:
-            ids += contexts[run.slots[0]][: run.length]
-            positions += range(run.length)
-        padding = [0] * (-len(ids) % ROWS)
-        ids += padding
-        positions += padding
-        places = torch.tensor(positions, device=self._device)
-        rows_n = torch.arange(count, device=self._device)
-        batch = SlotBatch(cache, places[:count], blocks, runs, rows_n, {})
+        count = len(contexts)
+        step = cache.step(contexts)
+        padding = [0] * (-len(step.ids) % ROWS)
         out = self._model(
-            input_ids=torch.tensor([ids], device=self._device),
-            position_ids=places[None],
+            input_ids=torch.tensor([step.ids + padding], device=self._device),
+            position_ids=torch.tensor([step.positions + padding], device=self._device),
             use_cache=False,
             logits_to_keep=torch.arange(-(-count // ROWS) * ROWS, device=self._device),
-            slot_batch=batch,
+            slot_batch=step.batch,
         )
         logits: Tensor = out.logits[0, :count]
         return logits
 
     def _postprocess(
-        self, rows: list[_Row], cache: SlotCache, tokens: Sequence[int], logprobs: Sequence[float]
+        self, rows: list[_Row], cache: KeyValueCache, tokens: Sequence[int], logprobs: Sequence[float]
     ) -> Iterator[Completion]:
         """Append the new tokens; hand out what finished and close the gaps that it leaves."""
         finished: list[Completion] = []
@@ -207,8 +213,8 @@ class LocalEngine:
             last = rows.pop()
             if slot < len(rows):
                 # Slots are visited from the last to the first, so the one that moves here was dealt with already.
-                cache.copy(len(rows), slot, len(last.tokens) - 1)
                 rows[slot] = last
+            cache.drop(slot)
         yield from reversed(finished)
 
     def _stop(self, row: _Row) -> Stop | None:
@@ -228,20 +234,12 @@ class LocalEngine:
         self._model.set_attn_implementation("eager")
         expected = self._model(torch.tensor([tokens], device=self._device), use_cache=False).logits[0, 7:]
         self._model.set_attn_implementation(ATTENTION_NAME)
-        cache = SlotCache(self._config, 1, len(tokens), self._model.dtype, self._device)
-        found = [self._forward([tokens[:8]], [Run(1, 7, (0,))], cache)]
-        found += [self._forward([tokens[:length]], [], cache) for length in range(9, len(tokens) + 1)]
+        cache = self._cache(1, len(tokens))
+        cache.admit(tokens[:8])
+        found = [self._forward([tokens[:length]], cache) for length in range(8, len(tokens) + 1)]
         gap = (torch.cat(found).float().log_softmax(-1) - expected.float().log_softmax(-1)).abs().mean().item()
         if not gap < (0.2 if self._model.dtype == torch.bfloat16 else 1e-2):
             raise EngineError(
                 f"the local engine does not reproduce {type(self._model).__name__}: log-probabilities differ by "
                 f"{gap:.3g} on average from the model's own attention; this architecture needs another engine"
             )
-
-
-def _holder(rows: Sequence[_Row], earlier: tuple[int, ...]) -> int | None:
-    """A slot whose cache begins with these tokens, computed in one run: what was decoded rounds differently."""
-    for slot, row in enumerate(rows):
-        if row.earlier == earlier:
-            return slot
-    return None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,12 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedConfig
 
-from perilune.backends.attention import causal_attention
+from perilune.backends.attention import causal_attention, plain_attention, visible
+from perilune.backends.engines.cache import ATTENTION_NAME, Step
+from perilune.backends.engines.paged import PagedBatch
 from perilune.errors import EngineError
 
-ATTENTION_NAME = "perilune_slots"
-ROWS = 16
-"""Rows come in whole blocks of so many: products of fewer round differently."""
 _PIECE, _LONG_PIECE, _LONG = 128, 512, 512
 """The cache is read in pieces of these sizes, the longer ones from position _LONG on: see :func:`pieces`."""
 _LANES = 32
@@ -49,8 +48,15 @@ class Run:
     """Slots that receive its keys and values."""
 
 
+_PRODUCT_COST = 1000
+"""Cache positions that a CPU core reads in the time that another product costs it."""
+
+
 class SlotCache:
-    """Keys and values of every slot: per layer [slots, kv heads, capacity, head dimension]."""
+    """Keys and values of every slot: per layer [slots, kv heads, capacity, head dimension].
+
+    Implements :class:`perilune.backends.engines.cache.KeyValueCache` with torch's own attention.
+    """
 
     def __init__(self, config: PreTrainedConfig, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
         self.slots = slots
@@ -65,6 +71,58 @@ class SlotCache:
         layers = config.num_hidden_layers
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self._device = device
+        self._earlier: list[tuple[int, ...]] = []
+        self._lengths: list[int] = []
+        self._settled = 0
+        self._runs: dict[tuple[int, ...], Run] = {}
+
+    def admit(self, tokens: Sequence[int]) -> int:
+        """See :class:`KeyValueCache`; siblings share the computation of equal tokens, each has its copy."""
+        earlier, slot = tuple(tokens[:-1]), len(self._earlier)
+        self._earlier.append(earlier)
+        self._lengths.append(len(tokens))
+        if not earlier:
+            return 0
+        # What was decoded rounds differently: only what was computed in one run serves another response.
+        source = next((k for k in range(self._settled) if self._earlier[k] == earlier), None)
+        if earlier in self._runs:
+            self._runs[earlier] = replace(self._runs[earlier], slots=(*self._runs[earlier].slots, slot))
+        elif source is not None:
+            self.copy(source, slot, len(earlier))
+        else:
+            begin = sum(run.length for run in self._runs.values())
+            self._runs[earlier] = Run(begin, len(earlier), (slot,))
+            return len(earlier)
+        return 0
+
+    def step(self, contexts: Sequence[Sequence[int]]) -> Step:
+        """See :class:`KeyValueCache`."""
+        ids = [context[-1] for context in contexts]
+        self._lengths = [len(context) for context in contexts]
+        positions = [length - 1 for length in self._lengths]
+        count = len(ids)
+        runs = [replace(run, start=run.start + count) for run in self._runs.values()]
+        for run in runs:
+            ids += contexts[run.slots[0]][: run.length]
+            positions += range(run.length)
+        self._runs.clear()
+        self._settled = count
+        # A GPU reads the cache faster than it starts another kernel.
+        cost = _PRODUCT_COST if self._device.type == "cpu" else 1 << 62
+        places = torch.tensor(positions[:count], device=self._device)
+        rows_n = torch.arange(count, device=self._device)
+        return Step(
+            ids, positions, SlotBatch(self, places, cut_blocks(self._lengths, product_cost=cost), runs, rows_n, {})
+        )
+
+    def drop(self, row: int) -> None:
+        """See :class:`KeyValueCache`."""
+        earlier, length = self._earlier.pop(), self._lengths.pop()
+        if row < len(self._earlier):
+            self.copy(len(self._earlier), row, length)
+            self._earlier[row], self._lengths[row] = earlier, length
+        self._settled = len(self._earlier)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` positions of one slot to another."""
@@ -163,12 +221,14 @@ def slot_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    slot_batch: SlotBatch,
+    slot_batch: SlotBatch | PagedBatch,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """Attention over the slots, in the form that transformers calls.
+    """Attention over the slots or the paged cache, in the form that transformers calls.
 
     Args:
         module: the attention module; its ``layer_idx`` names the cache layer.
@@ -179,14 +239,20 @@ def slot_attention(
         slot_batch: what the engine passed to the model.
         scaling: factor on the scores.
         sliding_window: how many newest positions are seen, if the layer limits them.
-        rest: refused where it would change the result (soft-capped or sink attention).
+        softcap: scores are held below it, by cap · tanh(score / cap) (Gemma 2).
+        s_aux: [heads] each head's sink, a score that takes a share and gives nothing (gpt-oss).
+        rest: refused where it would change the result.
 
     Returns:
         [1, N, heads, head dimension], and no attention weights.
     """
-    for name in ("softcap", "s_aux", "position_bias"):
-        if rest.get(name) is not None:
-            raise EngineError(f"the local engine cannot compute attention with {name!r}; use another engine")
+    if rest.get("position_bias") is not None:
+        raise EngineError("the local engine cannot compute attention with 'position_bias'; use another engine")
+    if isinstance(slot_batch, PagedBatch):
+        found = slot_batch.attend(
+            module, query, key, value, scaling=scaling, window=sliding_window, cap=softcap, sinks=s_aux
+        )
+        return found, None
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     keys, values = slot_batch.cache.keys[layer], slot_batch.cache.values[layer]
     heads, head_dim = query.shape[1], query.shape[3]
@@ -199,7 +265,8 @@ def slot_attention(
         for slot in run.slots:
             keys[slot, :, : run.length] = key[0, :, part]
             values[slot, :, : run.length] = value[0, :, part]
-        out[part] = _causal(query[:, :, part], key[:, :, part], value[:, :, part], scaling, sliding_window)
+        scores = _Scores(scaling, softcap, s_aux)
+        out[part] = _causal(query[:, :, part], key[:, :, part], value[:, :, part], scores, sliding_window)
     keys[slot_batch.rows_n, :, slot_batch.positions_n] = key[0, :, :count].transpose(0, 1)
     values[slot_batch.rows_n, :, slot_batch.positions_n] = value[0, :, :count].transpose(0, 1)
     # The query heads that share a key/value head become its query positions: no expansion of the cache.
@@ -209,9 +276,43 @@ def slot_attention(
     for block in slot_batch.blocks:
         part = slice(block.start, block.stop)
         mask = slot_batch.mask(sliding_window, block, query.dtype)
-        rows = _attend(queries[part], keys[part, :, : block.span], values[part, :, : block.span], mask, scaling)
+        cached = queries[part], keys[part, :, : block.span], values[part, :, : block.span]
+        if softcap is None and s_aux is None:
+            rows = _attend(*cached, mask, scaling)
+        else:
+            rows = _special(*cached, mask, _Scores(scaling, softcap, s_aux))
         out[part] = rows[:, :, :shared].reshape(-1, heads, head_dim)
     return out[None], None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """What happens to scores before the softmax."""
+
+    scale: float | None
+    cap: float | None
+    sinks: Tensor | None
+
+
+def _special(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: _Scores) -> Tensor:
+    """Soft-capped or sink attention of each row's queries to its slot; see :func:`_attend`.
+
+    On a CPU each row is worked out on its own, over its own positions, so that its neighbours do not change it.
+    """
+    sinks = None
+    if scores.sinks is not None:
+        sinks = scores.sinks.view(1, key.shape[1], -1, 1)
+        sinks = F.pad(sinks, (0, 0, 0, query.shape[2] - sinks.shape[2]))
+    if query.device.type != "cpu":
+        return plain_attention(query, key, value, scores.scale, mask, scores.cap, sinks)
+    found = torch.empty_like(query)
+    for row in range(query.shape[0]):
+        span = int((mask[row, 0, 0] == 0).nonzero().max()) + 1
+        at = slice(row, row + 1)
+        found[at] = plain_attention(
+            query[at], key[at, :, :span], value[at, :, :span], scores.scale, mask[at, ..., :span], scores.cap, sinks
+        )
+    return found
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
@@ -252,11 +353,16 @@ def _exp(values: Tensor) -> Tensor:
     return values[..., None].expand(*values.shape, _LANES).exp()[..., 0]
 
 
-def _causal(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None) -> Tensor:
+def _causal(query: Tensor, key: Tensor, value: Tensor, scores: _Scores, window: int | None) -> Tensor:
     """Causal attention of one run to itself, [length, heads, head dimension]."""
     repeats = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-    return causal_attention(query, key, value, scaling, window)[0].transpose(0, 1)
+    if scores.cap is None and scores.sinks is None:
+        return causal_attention(query, key, value, scores.scale, window)[0].transpose(0, 1)
+    seen = visible(query.shape[2], key.shape[2], window, query.device)
+    mask = torch.zeros(seen.shape, dtype=query.dtype, device=query.device).masked_fill_(~seen, float("-inf"))
+    sinks = None if scores.sinks is None else scores.sinks.view(1, -1, 1, 1)
+    return plain_attention(query, key, value, scores.scale, mask, scores.cap, sinks)[0].transpose(0, 1)
 
 
 AttentionInterface.register(ATTENTION_NAME, slot_attention)

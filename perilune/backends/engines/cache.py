@@ -1,0 +1,39 @@
+"""What the local engine asks of a key/value cache; there are two, one for a compiled kernel and one for torch's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+ATTENTION_NAME = "perilune_slots"
+"""Under which transformers finds the attention of both."""
+ROWS = 16
+"""Rows come in whole blocks of so many: products of fewer round differently."""
+
+
+class Step(NamedTuple):
+    """One forward pass over packed tokens: the newest of each response, then earlier ones of those just admitted."""
+
+    ids: list[int]
+    positions: list[int]
+    batch: object
+    """Given to the model as ``slot_batch``."""
+
+
+class KeyValueCache(Protocol):
+    """Keys and values of the responses that run; they are numbered from 0, and a new one is the last."""
+
+    slots: int
+    """Responses that have a place, at most."""
+
+    def admit(self, tokens: Sequence[int]) -> int:
+        """A response with these tokens begins or goes on; how many of them must be computed in the next step."""
+        ...
+
+    def step(self, contexts: Sequence[Sequence[int]]) -> Step:
+        """The next forward pass, each response with one more token; keys and values of the last ones are kept."""
+        ...
+
+    def drop(self, row: int) -> None:
+        """A response has ended; the last one takes its number."""
+        ...

@@ -1,0 +1,1 @@
+"""Compiled kernels of the local engine: LLVM code made for the processor that is here, without a compiler."""

@@ -1,0 +1,165 @@
+"""Writing LLVM's intermediate representation, and making machine code of it for the processor that is here.
+
+Vectors are written in one width; LLVM splits them into what the processor has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+WIDTH = 16
+"""Numbers in a vector: one register of AVX-512, two of AVX2, four of NEON."""
+FLOATS = f"<{WIDTH} x float>"
+INTS = f"<{WIDTH} x i32>"
+SHORTS = f"<{WIDTH} x i16>"
+
+
+class Function:
+    """The text of one function; variables live on the stack until LLVM gives them registers."""
+
+    def __init__(self, name: str, parameters: str):
+        self._head = f"define void @{name}({parameters}) {{"
+        self._variables: list[str] = []
+        self._lines: list[str] = []
+        self._count = itertools.count()
+
+    def text(self) -> str:
+        """The whole function."""
+        body = "\n".join(["entry:", *self._variables, *self._lines, "  ret void", "}"])
+        return f"{self._head}\n{body}\n"
+
+    def do(self, text: str) -> None:
+        """Add an instruction without a result."""
+        self._lines.append(f"  {text}")
+
+    def new(self, text: str) -> str:
+        """Add an instruction; its result's name."""
+        name = f"%v{next(self._count)}"
+        self._lines.append(f"  {name} = {text}")
+        return name
+
+    def variable(self, kind: str, value: str) -> Variable:
+        """A variable with a first value, set where this is called."""
+        name = f"%x{next(self._count)}"
+        self._variables.append(f"  {name} = alloca {kind}, align 64")
+        variable = Variable(self, name, kind)
+        variable.set(value)
+        return variable
+
+    @contextmanager
+    def loop(self, start: str | int, stop: str | int, step: str | int = 1) -> Iterator[str]:
+        """The block runs for each i64 from start to stop."""
+        number = next(self._count)
+        counter = self.variable("i64", str(start))
+        self.do(f"br label %head{number}")
+        self._lines.append(f"head{number}:")
+        index = counter.get()
+        inside = self.new(f"icmp slt i64 {index}, {stop}")
+        self.do(f"br i1 {inside}, label %body{number}, label %end{number}")
+        self._lines.append(f"body{number}:")
+        yield index
+        counter.set(self.new(f"add nsw i64 {index}, {step}"))
+        self.do(f"br label %head{number}")
+        self._lines.append(f"end{number}:")
+
+    def math(self, operation: str, left: str | int, right: str | int) -> str:
+        """An operation on two i64."""
+        return self.new(f"{operation} i64 {left}, {right}")
+
+    def at(self, base: str, index: str | int, kind: str) -> str:
+        """Address of an element."""
+        return self.new(f"getelementptr {kind}, ptr {base}, i64 {index}")
+
+    def load(self, base: str, index: str | int, kind: str, align: int = 0) -> str:
+        """An element of an array; the alignment is the kind's own unless told."""
+        suffix = f", align {align}" if align else ""
+        return self.new(f"load {kind}, ptr {self.at(base, index, kind)}{suffix}")
+
+    def splat(self, number: str) -> str:
+        """A vector of one float."""
+        first = self.new(f"insertelement {FLOATS} poison, float {number}, i64 0")
+        return self.new(f"shufflevector {FLOATS} {first}, {FLOATS} poison, {INTS} zeroinitializer")
+
+    def call(self, name: str, kind: str, *arguments: str) -> str:
+        """An intrinsic whose arguments and result are of one kind."""
+        return self.new(f"call {kind} @{name}.{mangled(kind)}({', '.join(f'{kind} {a}' for a in arguments)})")
+
+
+class Variable:
+    """A variable of a function."""
+
+    def __init__(self, function: Function, name: str, kind: str):
+        self._function = function
+        self._name = name
+        self._kind = kind
+
+    def get(self) -> str:
+        """Its value here."""
+        return self._function.new(f"load {self._kind}, ptr {self._name}, align 64")
+
+    def set(self, value: str) -> None:
+        """Give it another value."""
+        self._function.do(f"store {self._kind} {value}, ptr {self._name}, align 64")
+
+
+def mangled(kind: str) -> str:
+    """How an intrinsic's name ends for a kind of value."""
+    return {FLOATS: f"v{WIDTH}f32", "float": "f32"}[kind]
+
+
+INTRINSICS = "\n".join(
+    [
+        *(
+            f"declare {kind} @llvm.{name}.{mangled(kind)}({', '.join([kind] * count)})"
+            for kind in (FLOATS, "float")
+            for name, count in (("fmuladd", 3), ("maxnum", 2), ("minnum", 2), ("floor", 1))
+        ),
+        f"declare float @llvm.vector.reduce.fmax.{mangled(FLOATS)}({FLOATS})",
+        f"declare float @llvm.vector.reduce.fadd.{mangled(FLOATS)}(float, {FLOATS})",
+    ]
+)
+
+
+class Library:
+    """Machine code; it lives as long as this object."""
+
+    def __init__(self, text: str):
+        """Compile a module's text.
+
+        Raises:
+            RuntimeError: the text is not valid, or LLVM cannot make code for this processor.
+        """
+        from llvmlite import binding
+
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        cpu, features = _processor(binding)
+        machine = binding.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
+        module = binding.parse_assembly(text)
+        module.verify()
+        options = binding.create_pipeline_tuning_options(speed_level=3)
+        builder = binding.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+        self._engine = binding.create_mcjit_compiler(module, machine)
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Where a function lies."""
+        return int(self._engine.get_function_address(name))
+
+    def function(self, name: str, *arguments: type) -> Any:
+        """A function that ctypes can call; it releases the interpreter's lock."""
+        return ctypes.CFUNCTYPE(None, *arguments)(self.address(name))
+
+
+def _processor(binding: Any) -> tuple[str, str]:
+    """LLVM's name and features of the processor, held to what torch uses of it (``ATEN_CPU_CAPABILITY``)."""
+    if torch.backends.cpu.get_cpu_capability() == "AVX2":
+        return "haswell", ""
+    return binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
