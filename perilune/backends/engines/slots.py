@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AttentionInterface, PreTrainedConfig
+from transformers import AttentionInterface
 
 from perilune.backends.attention import causal_attention, plain_attention, visible
 from perilune.backends.engines.cache import ATTENTION_NAME, Step
@@ -53,25 +53,17 @@ _PRODUCT_COST = 1000
 
 
 class SlotCache:
-    """Keys and values of every slot: per layer [slots, kv heads, capacity, head dimension].
+    """Keys and values of every slot: per layer [slots, kv heads, capacity, dimension].
 
     Implements :class:`perilune.backends.engines.cache.KeyValueCache` with torch's own attention.
     """
 
-    def __init__(self, config: PreTrainedConfig, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
+    def __init__(self, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
         self.slots = slots
         self.capacity = _whole_pieces(capacity)
-        heads = config.num_attention_heads
-        shape = (
-            slots,
-            getattr(config, "num_key_value_heads", None) or heads,
-            self.capacity,
-            getattr(config, "head_dim", None) or config.hidden_size // heads,
-        )
-        layers = config.num_hidden_layers
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self._dtype = dtype
         self._device = device
+        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
         self._earlier: list[tuple[int, ...]] = []
         self._lengths: list[int] = []
         self._settled = 0
@@ -124,9 +116,26 @@ class SlotCache:
             self._earlier[row], self._lengths[row] = earlier, length
         self._settled = len(self._earlier)
 
+    def layer(self, number: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer; made at its first use, in its own sizes.
+
+        Args:
+            number: of the layer.
+            key: [1, kv heads, tokens, key dimension].
+            value: [1, kv heads, tokens, value dimension].
+        """
+        found = self._layers.get(number)
+        if found is None:
+            made = (
+                torch.zeros(self.slots, x.shape[1], self.capacity, x.shape[3], dtype=self._dtype, device=self._device)
+                for x in (key, value)
+            )
+            found = self._layers[number] = (next(made), next(made))
+        return found
+
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` positions of one slot to another."""
-        for tensor in (*self.keys, *self.values):
+        for tensor in itertools.chain.from_iterable(self._layers.values()):
             tensor[target, :, :length] = tensor[source, :, :length]
 
 
@@ -222,6 +231,7 @@ def slot_attention(
     attention_mask: Tensor | None,
     *,
     slot_batch: SlotBatch | PagedBatch,
+    windows: dict[int, int | None],
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
@@ -234,9 +244,10 @@ def slot_attention(
         module: the attention module; its ``layer_idx`` names the cache layer.
         query: [1, heads, N, head dimension].
         key: [1, kv heads, N, head dimension].
-        value: like ``key``.
+        value: [1, kv heads, N, value dimension].
         attention_mask: unused; the slots know who sees what.
         slot_batch: what the engine passed to the model.
+        windows: takes the window of each layer that calls.
         scaling: factor on the scores.
         sliding_window: how many newest positions are seen, if the layer limits them.
         softcap: scores are held below it, by cap · tanh(score / cap) (Gemma 2).
@@ -244,22 +255,23 @@ def slot_attention(
         rest: refused where it would change the result.
 
     Returns:
-        [1, N, heads, head dimension], and no attention weights.
+        [1, N, heads, value dimension], and no attention weights.
     """
     if rest.get("position_bias") is not None:
         raise EngineError("the local engine cannot compute attention with 'position_bias'; use another engine")
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    windows[layer] = sliding_window
     if isinstance(slot_batch, PagedBatch):
         found = slot_batch.attend(
             module, query, key, value, scaling=scaling, window=sliding_window, cap=softcap, sinks=s_aux
         )
         return found, None
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
-    keys, values = slot_batch.cache.keys[layer], slot_batch.cache.values[layer]
+    keys, values = slot_batch.cache.layer(layer, key, value)
     heads, head_dim = query.shape[1], query.shape[3]
     kv_heads = key.shape[1]
     count = slot_batch.positions_n.shape[0]
 
-    out = torch.zeros(query.shape[2], heads, head_dim, dtype=query.dtype, device=query.device)
+    out = torch.zeros(query.shape[2], heads, value.shape[3], dtype=query.dtype, device=query.device)
     for run in slot_batch.runs:
         part = slice(run.start, run.start + run.length)
         for slot in run.slots:
@@ -277,11 +289,11 @@ def slot_attention(
         part = slice(block.start, block.stop)
         mask = slot_batch.mask(sliding_window, block, query.dtype)
         cached = queries[part], keys[part, :, : block.span], values[part, :, : block.span]
-        if softcap is None and s_aux is None:
+        if softcap is None and s_aux is None and value.shape[3] == head_dim:
             rows = _attend(*cached, mask, scaling)
         else:
             rows = _special(*cached, mask, _Scores(scaling, softcap, s_aux))
-        out[part] = rows[:, :, :shared].reshape(-1, heads, head_dim)
+        out[part] = rows[:, :, :shared].reshape(-1, heads, value.shape[3])
     return out[None], None
 
 
@@ -305,7 +317,7 @@ def _special(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: _S
         sinks = F.pad(sinks, (0, 0, 0, query.shape[2] - sinks.shape[2]))
     if query.device.type != "cpu":
         return plain_attention(query, key, value, scores.scale, mask, scores.cap, sinks)
-    found = torch.empty_like(query)
+    found = query.new_empty(*query.shape[:-1], value.shape[-1])
     for row in range(query.shape[0]):
         span = int((mask[row, 0, 0] == 0).nonzero().max()) + 1
         at = slice(row, row + 1)

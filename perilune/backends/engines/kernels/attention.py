@@ -8,11 +8,11 @@ dimension], so that neither products with queries nor sums of values add up acro
 from __future__ import annotations
 
 import ctypes
-import struct
 from dataclasses import dataclass
 from functools import cache
 
 from perilune.backends.engines.kernels.code import FLOATS, INTRINSICS, INTS, SHORTS, WIDTH, Function, Library
+from perilune.backends.engines.kernels.vectors import every, every_int, exponential
 
 BLOCK = 32
 """Positions in a block of the cache."""
@@ -255,7 +255,7 @@ class _Job:
     def score(self, queries: range) -> list[str]:
         """Scores of the queries with all keys; the largest of each."""
         f, shape = self.f, self.shape
-        tops = [f.variable(FLOATS, _all(_NEVER)) for _ in queries]
+        tops = [f.variable(FLOATS, every(_NEVER)) for _ in queries]
         with f.loop(self.first_block, self.end_block) as block:
             slab = self._slab("keys", block)
             sums = [[f.variable(FLOATS, "zeroinitializer") for _ in range(_UNIT)] for _ in queries]
@@ -270,7 +270,7 @@ class _Job:
                 seen = self._seen(block, part)
                 for query, own, top in zip(queries, sums, tops, strict=True):
                     found = self._capped(own[part].get())
-                    found = f.new(f"select <{WIDTH} x i1> {seen}, {FLOATS} {found}, {FLOATS} {_all(_NEVER)}")
+                    found = f.new(f"select <{WIDTH} x i1> {seen}, {FLOATS} {found}, {FLOATS} {every(_NEVER)}")
                     f.do(f"store {FLOATS} {found}, ptr {self._row(query, block, part)}, align 4")
                     top.set(f.call("llvm.maxnum", FLOATS, top.get(), found))
         return [f.new(f"call float @llvm.vector.reduce.fmax.v{WIDTH}f32({FLOATS} {top.get()})") for top in tops]
@@ -295,10 +295,10 @@ class _Job:
             return scores
         f, cap = self.f, self.f.splat(self.fields["cap"])
         ratio = f.new(f"fdiv {FLOATS} {scores}, {cap}")
-        far = f.call("llvm.maxnum", FLOATS, f.call("llvm.minnum", FLOATS, ratio, _all("9.0")), _all("-9.0"))
-        grown = _exp(f, f.new(f"fmul {FLOATS} {far}, {_all('2.0')}"))
-        above = f.new(f"fadd {FLOATS} {grown}, {_all('-1.0')}")
-        below = f.new(f"fadd {FLOATS} {grown}, {_all('1.0')}")
+        far = f.call("llvm.maxnum", FLOATS, f.call("llvm.minnum", FLOATS, ratio, every("9.0")), every("-9.0"))
+        grown = exponential(f, f.new(f"fmul {FLOATS} {far}, {every('2.0')}"))
+        above = f.new(f"fadd {FLOATS} {grown}, {every('-1.0')}")
+        below = f.new(f"fadd {FLOATS} {grown}, {every('1.0')}")
         return f.new(f"fmul {FLOATS} {f.new(f'fdiv {FLOATS} {above}, {below}')}, {cap}")
 
     def weigh(self, query: int, top: str) -> str:
@@ -314,12 +314,12 @@ class _Job:
             for part in range(_UNIT):
                 place = self._row(query, block, part)
                 score = f.new(f"load {FLOATS}, ptr {place}, align 4")
-                weight = _exp(f, f.new(f"fsub {FLOATS} {score}, {tops}"))
+                weight = exponential(f, f.new(f"fsub {FLOATS} {score}, {tops}"))
                 f.do(f"store {FLOATS} {weight}, ptr {place}, align 4")
                 total.set(f.new(f"fadd {FLOATS} {total.get()}, {weight}"))
         found = f.new(f"call reassoc float @llvm.vector.reduce.fadd.v{WIDTH}f32(float 0.0, {FLOATS} {total.get()})")
         if sink:
-            own = _exp(f, f.splat(f.new(f"fsub float {sink}, {top}")))
+            own = exponential(f, f.splat(f.new(f"fsub float {sink}, {top}")))
             found = f.new(f"fadd float {found}, {f.new(f'extractelement {FLOATS} {own}, i64 0')}")
         return found
 
@@ -359,45 +359,7 @@ class _Job:
             return
         # To the nearest bf16, ties to even.
         bits = f.new(f"bitcast {FLOATS} {numbers} to {INTS}")
-        odd = f.new(f"and {INTS} {f.new(f'lshr {INTS} {bits}, {_each(16)}')}, {_each(1)}")
-        raised = f.new(f"add {INTS} {f.new(f'add {INTS} {bits}, {_each(0x7FFF)}')}, {odd}")
-        short = f.new(f"trunc {INTS} {f.new(f'lshr {INTS} {raised}, {_each(16)}')} to {SHORTS}")
+        odd = f.new(f"and {INTS} {f.new(f'lshr {INTS} {bits}, {every_int(16)}')}, {every_int(1)}")
+        raised = f.new(f"add {INTS} {f.new(f'add {INTS} {bits}, {every_int(0x7FFF)}')}, {odd}")
+        short = f.new(f"trunc {INTS} {f.new(f'lshr {INTS} {raised}, {every_int(16)}')} to {SHORTS}")
         f.do(f"store {SHORTS} {short}, ptr {f.at(self.fields['out'], place, 'i16')}, align 2")
-
-
-def _all(number: str) -> str:
-    return "<" + ", ".join([f"float {number}"] * WIDTH) + ">"
-
-
-def _each(number: int) -> str:
-    return "<" + ", ".join([f"i32 {number}"] * WIDTH) + ">"
-
-
-_LOG2E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
-_POWERS = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-"""Of the polynomial for exp between -ln 2 / 2 and ln 2 / 2; single precision, as Cephes has it (Moshier, expf)."""
-
-
-def _exp(f: Function, numbers: str) -> str:
-    """exp of a vector to about one unit in the last place; zero below -87, where fp32 leaves its normal numbers."""
-    low = f.new(f"fcmp olt {FLOATS} {numbers}, {_all('-87.0')}")
-    held = f.call("llvm.maxnum", FLOATS, numbers, _all("-87.0"))
-    scaled = f.call("llvm.fmuladd", FLOATS, held, _constant(_LOG2E), _all("0.5"))
-    whole = f.call("llvm.floor", FLOATS, scaled)
-    rest = f.call("llvm.fmuladd", FLOATS, whole, _constant(-_LN2_HIGH), held)
-    rest = f.call("llvm.fmuladd", FLOATS, whole, _constant(-_LN2_LOW), rest)
-    value = _constant(_POWERS[0])
-    for factor in _POWERS[1:]:
-        value = f.call("llvm.fmuladd", FLOATS, value, rest, _constant(factor))
-    square = f.new(f"fmul {FLOATS} {rest}, {rest}")
-    value = f.call("llvm.fmuladd", FLOATS, value, square, f.new(f"fadd {FLOATS} {rest}, {_all('1.0')}"))
-    exponent = f.new(f"add {INTS} {f.new(f'fptosi {FLOATS} {whole} to {INTS}')}, {_each(127)}")
-    power = f.new(f"bitcast {INTS} {f.new(f'shl {INTS} {exponent}, {_each(23)}')} to {FLOATS}")
-    found = f.new(f"fmul {FLOATS} {value}, {power}")
-    return f.new(f"select <{WIDTH} x i1> {low}, {FLOATS} zeroinitializer, {FLOATS} {found}")
-
-
-def _constant(number: float) -> str:
-    """A vector of the nearest fp32 number, written as LLVM writes it: the bits of the double that equals it."""
-    (single,) = struct.unpack("<f", struct.pack("<f", number))
-    return _all(f"0x{struct.unpack('<Q', struct.pack('<d', single))[0]:016X}")
