@@ -81,7 +81,15 @@ def _local(
 ) -> Workers:
     model = load_model(recipe.model.name, dtype, device, revision=recipe.model.revision)
     detector = partial(_detector, recipe.engine)
-    return LocalWorkers(LocalEngine(model, ends, slots=recipe.engine.slots, detector=detector, alive=watchdog.alive))
+    engine = LocalEngine(
+        model,
+        ends,
+        slots=recipe.engine.slots,
+        detector=detector,
+        alive=watchdog.alive,
+        attention=recipe.engine.attention,
+    )
+    return LocalWorkers(engine)
 
 
 def check_engine(config: EngineConfig, device: torch.device) -> None:

@@ -50,6 +50,9 @@ class EngineConfig(Section):
     """local: the embedded continuous-batching engine; vllm: vLLM, which needs its extra. Both for CPU and CUDA."""
     dtype: Dtype = "auto"
     """Compute type; auto measures what this processor does well."""
+    attention: Literal["auto", "compiled", "torch"] = "auto"
+    """How the local engine reads its cache: compiled for this processor (in fp32 and bf16), or by torch; auto takes
+    compiled on a CPU. One of the two throughout a run: they round differently."""
     slots: PositiveInt = 64
     """Responses generated side by side."""
     device: str = "auto"

@@ -133,6 +133,7 @@ class SlotCache:
             found = self._layers[number] = (next(made), next(made))
         return found
 
+    @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` positions of one slot to another."""
         for tensor in itertools.chain.from_iterable(self._layers.values()):
