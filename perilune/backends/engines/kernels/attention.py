@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from perilune.backends.engines.kernels.code import FLOATS, INTRINSICS, INTS, SHORTS, WIDTH, Function, Library
-from perilune.backends.engines.kernels.vectors import every, every_int, exponential
+from perilune.backends.engines.kernels.layout import Layout
+from perilune.backends.engines.kernels.vectors import every, every_int, exponential, load_float, load_floats
 
 BLOCK = 32
 """Positions in a block of the cache."""
@@ -63,7 +64,7 @@ _COUNTS = (
     *("tokens", "table_width", "scratch_size", "room", "window", "write_count", "parts"),
 )
 _NUMBERS = ("scale", "cap")
-_PLACES = {name: place for place, name in enumerate((*_POINTERS, *_COUNTS, *_NUMBERS))}
+_LAYOUT = Layout(_POINTERS, _COUNTS, _NUMBERS)
 
 
 class Arguments(ctypes.Structure):
@@ -77,11 +78,7 @@ class Arguments(ctypes.Structure):
     functions that tell the number of the thread that calls and how many there are. window: positions that are seen.
     """
 
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in _POINTERS),
-        *((name, ctypes.c_int64) for name in _COUNTS),
-        *((name, ctypes.c_double) for name in _NUMBERS),
-    ]
+    _fields_ = _LAYOUT.fields
 
 
 def scratch_bytes(shape: Shape, room: int) -> int:
@@ -97,22 +94,9 @@ def scratch_bytes(shape: Shape, room: int) -> int:
 @cache
 def compiled(shape: Shape) -> Library:
     """The functions ``write(args)``, ``attend(args, part)`` and ``attend_parallel(args)``, made once for a shape."""
-    return Library("\n".join([INTRINSICS, _write(shape), _attend(shape), _attend_parallel()]))
-
-
-def _attend_parallel() -> str:
-    """The parts that fall to the thread that calls: the pool may give fewer threads than parts."""
-    f = Function("attend_parallel", "ptr noalias %args")
-    own, all_ = (f.new(f"zext i32 {f.new(f'call i32 {_field(f, name)}()')} to i64") for name in ("thread", "threads"))
-    with f.loop(own, _field(f, "parts"), all_) as part:
-        f.do(f"call void @attend(ptr %args, i64 {part})")
-    return f.text()
-
-
-def _field(f: Function, name: str) -> str:
-    kind = "ptr" if name in _POINTERS else "double" if name in _NUMBERS else "i64"
-    value = f.new(f"load {kind}, ptr {f.at('%args', _PLACES[name], 'i64')}")
-    return f.new(f"fptrunc double {value} to float") if kind == "double" else value
+    return Library(
+        "\n".join([INTRINSICS, _write(shape), _attend(shape), _LAYOUT.parallel("attend_parallel", "attend")])
+    )
 
 
 def _int(f: Function, base: str, index: str) -> str:
@@ -126,8 +110,8 @@ def _write(shape: Shape) -> str:
     """Keys and values of packed tokens go to their places in the cache."""
     kind = "i16" if shape.half else "i32"
     f = Function("write", "ptr noalias %args")
-    fields = {name: _field(f, name) for name in ("key", "value", "keys", "values", "writes", "write_count")}
-    strides = {name: _field(f, name) for name in ("key_head", "key_token", "value_head", "value_token")}
+    fields = {name: _LAYOUT.get(f, name) for name in ("key", "value", "keys", "values", "writes", "write_count")}
+    strides = {name: _LAYOUT.get(f, name) for name in ("key_head", "key_token", "value_head", "value_token")}
     with f.loop(0, fields["write_count"]) as number:
         first = f.math("mul", number, 3)
         token = _int(f, fields["writes"], first)
@@ -156,7 +140,9 @@ def _write(shape: Shape) -> str:
 def _attend(shape: Shape) -> str:
     """One part of the tokens, each with every head."""
     f = Function("attend", "ptr noalias %args, i64 %part")
-    fields = {name: _field(f, name) for name in (*_POINTERS, *_COUNTS, *_NUMBERS)}
+    fields = _LAYOUT.all(f)
+    for name in _NUMBERS:
+        fields[name] = f.new(f"fptrunc double {fields[name]} to float")
     scratch = f.at(fields["scratch"], f.math("mul", "%part", fields["scratch_size"]), "i8")
     fields["scores"] = scratch
     fields["scaled"] = f.at(scratch, f.math("mul", fields["room"], shape.shared), "float")
@@ -219,10 +205,7 @@ class _Job:
         for query in range(shape.shared):
             source = f.at(base, f.math("mul", fields["query_head"], query), kind)
             with f.loop(0, shape.key_dim) as d:
-                number = f.load(source, d, kind)
-                if shape.half:
-                    wide = f.new(f"shl i32 {f.new(f'zext i16 {number} to i32')}, 16")
-                    number = f.new(f"bitcast i32 {wide} to float")
+                number = load_float(f, source, d, shape.half)
                 scaled = f.new(f"fmul float {number}, {fields['scale']}")
                 f.do(f"store float {scaled}, ptr {self._scaled(query, d)}")
 
@@ -238,13 +221,7 @@ class _Job:
 
     def _vector(self, base: str, index: str) -> str:
         """Numbers of the cache as fp32."""
-        f = self.f
-        if not self.shape.half:
-            return f.new(f"load {FLOATS}, ptr {f.at(base, index, 'float')}, align 4")
-        half = f.new(f"load {SHORTS}, ptr {f.at(base, index, 'i16')}, align 2")
-        shift = ", ".join(["i32 16"] * WIDTH)
-        wide = f.new(f"shl {INTS} {f.new(f'zext {SHORTS} {half} to {INTS}')}, <{shift}>")
-        return f.new(f"bitcast {INTS} {wide} to {FLOATS}")
+        return load_floats(self.f, base, index, self.shape.half)
 
     def _row(self, query: int, block: str, part: int) -> str:
         """Where a vector of a query's scores lies."""

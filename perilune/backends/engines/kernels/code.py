@@ -16,6 +16,7 @@ import torch
 WIDTH = 16
 """Numbers in a vector: one register of AVX-512, two of AVX2, four of NEON."""
 FLOATS = f"<{WIDTH} x float>"
+DOUBLES = f"<{WIDTH} x double>"
 INTS = f"<{WIDTH} x i32>"
 SHORTS = f"<{WIDTH} x i16>"
 
@@ -68,6 +69,16 @@ class Function:
         self.do(f"br label %head{number}")
         self._lines.append(f"end{number}:")
 
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """The block runs if the condition, an i1, holds."""
+        number = next(self._count)
+        self.do(f"br i1 {condition}, label %then{number}, label %done{number}")
+        self._lines.append(f"then{number}:")
+        yield
+        self.do(f"br label %done{number}")
+        self._lines.append(f"done{number}:")
+
     def math(self, operation: str, left: str | int, right: str | int) -> str:
         """An operation on two i64."""
         return self.new(f"{operation} i64 {left}, {right}")
@@ -83,8 +94,13 @@ class Function:
 
     def splat(self, number: str) -> str:
         """A vector of one float."""
-        first = self.new(f"insertelement {FLOATS} poison, float {number}, i64 0")
-        return self.new(f"shufflevector {FLOATS} {first}, {FLOATS} poison, {INTS} zeroinitializer")
+        return self.repeat(number, "float")
+
+    def repeat(self, number: str, kind: str) -> str:
+        """A vector of one number of a kind."""
+        vector = f"<{WIDTH} x {kind}>"
+        first = self.new(f"insertelement {vector} poison, {kind} {number}, i64 0")
+        return self.new(f"shufflevector {vector} {first}, {vector} poison, {INTS} zeroinitializer")
 
     def call(self, name: str, kind: str, *arguments: str) -> str:
         """An intrinsic whose arguments and result are of one kind."""
@@ -110,7 +126,8 @@ class Variable:
 
 def mangled(kind: str) -> str:
     """How an intrinsic's name ends for a kind of value."""
-    return {FLOATS: f"v{WIDTH}f32", "float": "f32"}[kind]
+    names = {FLOATS: f"v{WIDTH}f32", INTS: f"v{WIDTH}i32", "float": "f32", "double": "f64", "i64": "i64"}
+    return names[kind]
 
 
 INTRINSICS = "\n".join(
@@ -122,6 +139,11 @@ INTRINSICS = "\n".join(
         ),
         f"declare float @llvm.vector.reduce.fmax.{mangled(FLOATS)}({FLOATS})",
         f"declare float @llvm.vector.reduce.fadd.{mangled(FLOATS)}(float, {FLOATS})",
+        f"declare double @llvm.vector.reduce.fadd.v{WIDTH}f64(double, {DOUBLES})",
+        f"declare i32 @llvm.vector.reduce.umin.v{WIDTH}i32({INTS})",
+        f"declare {INTS} @llvm.umin.v{WIDTH}i32({INTS}, {INTS})",
+        *(f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax", "umin")),
+        "declare double @llvm.minnum.f64(double, double)",
     ]
 )
 

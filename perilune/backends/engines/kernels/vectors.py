@@ -1,10 +1,10 @@
-"""Vectors of constants, and functions of vectors, in LLVM's intermediate representation."""
+"""Vectors of constants and of memory, and functions of vectors, in LLVM's intermediate representation."""
 
 from __future__ import annotations
 
 import struct
 
-from perilune.backends.engines.kernels.code import FLOATS, INTS, WIDTH, Function
+from perilune.backends.engines.kernels.code import FLOATS, INTS, SHORTS, WIDTH, Function
 
 
 def every(number: str) -> str:
@@ -50,3 +50,20 @@ def constant(number: float) -> str:
     """A vector of the nearest fp32 number, written as LLVM writes it: the bits of the double that equals it."""
     (single,) = struct.unpack("<f", struct.pack("<f", number))
     return every(f"0x{struct.unpack('<Q', struct.pack('<d', single))[0]:016X}")
+
+
+def load_floats(f: Function, base: str, index: str | int, half: bool) -> str:
+    """A vector of an array of bf16 or fp32, as fp32."""
+    if not half:
+        return f.new(f"load {FLOATS}, ptr {f.at(base, index, 'float')}, align 4")
+    short = f.new(f"load {SHORTS}, ptr {f.at(base, index, 'i16')}, align 2")
+    wide = f.new(f"shl {INTS} {f.new(f'zext {SHORTS} {short} to {INTS}')}, {every_int(16)}")
+    return f.new(f"bitcast {INTS} {wide} to {FLOATS}")
+
+
+def load_float(f: Function, base: str, index: str | int, half: bool) -> str:
+    """A number of an array of bf16 or fp32, as fp32."""
+    if not half:
+        return f.load(base, index, "float")
+    wide = f.new(f"zext i16 {f.load(base, index, 'i16')} to i32")
+    return f.new(f"bitcast i32 {f.new(f'shl i32 {wide}, 16')} to float")
