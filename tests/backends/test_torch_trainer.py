@@ -482,6 +482,54 @@ def test_weights_that_overflow_are_not_kept(
     assert trainer.version == 0
 
 
+ALGORITHMS = [
+    OPMD,
+    replace(OPMD, correction="token"),
+    Objective("rest"),
+    Objective("grpo", beta=0.5),
+    Objective("grpo", correction="token"),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("objective", ALGORITHMS, ids=lambda o: f"{o.algorithm}-{o.correction}")
+@pytest.mark.parametrize("split", [5, 3], ids=["one step", "two steps"])
+def test_what_the_first_step_computes_anyway_is_not_scored_before(
+    split: int,
+    objective: Objective,
+    dtype: torch.dtype,
+    tiny_model: PreTrainedModel,
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """Beside an update that scores all first: a step that is skipped comes before, in micro-batches of its own."""
+    batch = [*samples()[1:], make_sample(9, 3, 9, math.inf)]
+    steps = [*one_step(range(split)), *(one_step(range(split, 5)) if split < 5 else [])]
+    ends, counts = [], []
+    for before in ([], one_step([0, 5])):
+        signs: list[None] = []
+        trainer = TorchTrainer(
+            copy.deepcopy(tiny_model),
+            tiny_tokenizer,
+            TrainerConfig(micro_batch_tokens=16),
+            dtype,
+            alive=lambda signs=signs: signs.append(None),  # type: ignore[misc]
+        )
+        for _ in range(2):
+            trainer.begin_iteration(keep_reference=True)
+            found = trainer.update(batch, objective, [*before, *steps])
+            assert found.skipped == len(before)
+        assert trainer._optimizer is not None
+        (state,) = trainer._optimizer.state.values()
+        ends.append((replace(found, skipped=0, tokens=0), *weights(trainer).values(), *state.values()))
+        counts.append(len(signs))
+    for mine, theirs in zip(*ends, strict=True):
+        assert torch.equal(mine, theirs) if isinstance(mine, torch.Tensor) else repr(mine) == repr(theirs)
+    # Whole micro-batches of the first step, in each of the two updates.
+    whole = set(pack(batch, range(6), 16)) & set(pack(batch, range(split), 16))
+    skipped = pack(batch, [0, 5], 16)
+    assert whole and counts[1] - counts[0] == 2 * (len(whole) + len(skipped))
+
+
 def test_an_update_needs_something_to_train_on(
     tiny_model: PreTrainedModel, tiny_tokenizer: PreTrainedTokenizerBase
 ) -> None:
@@ -500,8 +548,8 @@ def test_each_micro_batch_is_a_sign_of_life(
     )
     trainer.begin_iteration()
     trainer.update(samples(), OPMD, one_step(range(6)))
-    # Scored, trained on, and one more for the new policy.
-    assert len(signs) == 2 * len(list(pack(samples(), range(6), 8))) + 1
+    # Trained on, and one more for the new policy.
+    assert len(signs) == len(pack(samples(), range(6), 8)) + 1
 
 
 def test_packing_shares_prompts_within_the_budget() -> None:

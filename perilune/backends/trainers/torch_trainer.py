@@ -20,7 +20,7 @@ from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
 from perilune.backends.trainers.objectives import pack_loss, pairs_of
 from perilune.backends.trainers.packing import ATTENTION_NAME, Pack, pack, pack_pairs
-from perilune.backends.trainers.scored import Scored, scored
+from perilune.backends.trainers.scored import Scored
 from perilune.errors import TrainerError
 from perilune.recipe.training import TrainerConfig
 from perilune.types import Objective, OptimizerStep, Sample, StepMetrics, UpdateMetrics
@@ -119,7 +119,8 @@ class TorchTrainer:
         give no finite log-probabilities: then the state before it is the last good one.
 
         The policy's log-probabilities before the first step are computed once: they are the old ones of every
-        objective, the reference of opmd, and what the engine's are compared with.
+        objective, the reference of opmd, and what the engine's are compared with. Where the first step's own forward
+        passes give them they are taken from there.
 
         Raises:
             TrainerError: ``max_skipped_steps`` in a row were skipped, counted over updates; the new policy is not
@@ -127,11 +128,12 @@ class TorchTrainer:
         """
         if not samples or not steps:
             raise TrainerError("an update needs at least one sample and one step; none was given")
-        before = self._before(samples, objective)
+        before = self._before(samples, objective, steps)
+        masked = before.masked()
         moved: dict[int, float] = {}
         measured: list[StepMetrics] = []
         for number, whole in enumerate(steps, 1):
-            step = replace(whole, indices=tuple(i for i in whole.indices if i not in before.masked))
+            step = replace(whole, indices=tuple(i for i in whole.indices if i not in masked))
             if not step.indices:
                 continue  # All of its responses are masked.
             loss, norm, tokens, distances = self._gradient(samples, objective, step, before)
@@ -153,27 +155,43 @@ class TorchTrainer:
             self._check_policy(samples, taken[-1])
             self._version += 1
         self._masters.free_gradient()
+        mismatch = before.mismatch()
         return UpdateMetrics(
             loss=_mean([step.loss for step in taken]),
             steps=len(taken),
             tokens=sum(step.tokens for step in measured),
             gradient_norm=_mean([step.gradient_norm for step in taken]),
-            mismatch_mean=before.mismatch.mean,
-            mismatch_max=before.mismatch.largest,
-            mismatch_beyond=before.mismatch.beyond,
-            mismatch_kl=before.mismatch.kl,
-            corrected=before.corrected,
+            mismatch_mean=mismatch.mean,
+            mismatch_max=mismatch.largest,
+            mismatch_beyond=mismatch.beyond,
+            mismatch_kl=mismatch.kl,
+            corrected=before.corrected(),
             kl_to_reference=_mean(list(moved.values())),
             skipped=len(measured) - len(taken),
         )
 
-    def _before(self, samples: Sequence[Sample], objective: Objective) -> Scored:
-        """The samples under the policy and the reference, before the first step; supervised ones need neither."""
+    def _before(self, samples: Sequence[Sample], objective: Objective, steps: Sequence[OptimizerStep]) -> Scored:
+        """The samples under the policy and the reference before the first step; supervised ones need neither.
+
+        A micro-batch that the first step runs as it is waits for that, unless who trains depends on it.
+        """
         algorithm = ALGORITHMS.get(objective.algorithm)
-        policy = [] if algorithm is None else self._score(samples)
-        anchored = algorithm is not None and objective.beta and self._reference is not None
-        reference = self._score_reference(samples) if anchored else policy
-        return scored(samples, policy, reference, self._version, algorithm, objective)
+        before = Scored(samples, self._version, algorithm, objective)
+        if algorithm is None:
+            return before
+        budget = self._config.micro_batch_tokens
+        if objective.correction != "sequence":
+            first = next((step.indices for step in steps if step.indices), ())
+            before.awaited = set(pack(samples, first, budget))
+        scoring = pack(samples, range(len(samples)), budget)
+        before.awaited &= set(scoring)
+        with torch.no_grad():
+            for micro in scoring:
+                if micro not in before.awaited:
+                    before.note(micro, self._forward(micro))
+        if algorithm.anchored and objective.beta and self._reference is not None:
+            before.reference = self._score_reference(samples)
+        return before
 
     def save(self, folder: Path, *, optimizer: bool = False) -> None:
         """Write weights and version, and the optimiser only within an update: each iteration resets it."""
@@ -248,6 +266,8 @@ class TorchTrainer:
         moved: dict[int, float] = {}
         for micro in micros:
             logprobs = self._forward(micro)
+            if micro in before.awaited:
+                before.note(micro, logprobs.detach())
             part, distances = pack_loss(
                 micro, samples, logprobs, before.old, before.reference, objective, count, before.weights
             )
