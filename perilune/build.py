@@ -88,6 +88,7 @@ def _local(
         detector=detector,
         alive=watchdog.alive,
         attention=recipe.engine.attention,
+        drafts=recipe.engine.drafts,
     )
     return LocalWorkers(engine)
 

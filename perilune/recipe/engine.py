@@ -53,6 +53,9 @@ class EngineConfig(Section):
     attention: Literal["auto", "compiled", "torch"] = "auto"
     """How the local engine reads its cache: compiled for this processor (in fp32 and bf16), or by torch; auto takes
     compiled on a CPU. One of the two throughout a run: they round differently."""
+    drafts: bool = True
+    """Places that a block of rows has left are taken by guesses from siblings; responses do not change by it. For the
+    compiled attention."""
     slots: PositiveInt = 64
     """Responses generated side by side."""
     device: str = "auto"

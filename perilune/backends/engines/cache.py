@@ -12,7 +12,8 @@ ROWS = 16
 
 
 class Step(NamedTuple):
-    """One forward pass over packed tokens: the newest of each response, then earlier ones of those just admitted."""
+    """One forward pass over packed tokens: the newest of each response, then guesses at those that follow, response by
+    response, then earlier ones of those just admitted."""
 
     ids: list[int]
     positions: list[int]
@@ -25,13 +26,25 @@ class KeyValueCache(Protocol):
 
     slots: int
     """Responses that have a place, at most."""
+    takes_drafts: bool
+    """Whether guesses may be computed beside: where a token is the same to the bit whatever it is computed with."""
 
     def admit(self, tokens: Sequence[int]) -> int:
         """A response with these tokens begins or goes on; how many of them must be computed in the next step."""
         ...
 
-    def step(self, contexts: Sequence[Sequence[int]]) -> Step:
-        """The next forward pass, each response with one more token; keys and values of the last ones are kept."""
+    @property
+    def unread(self) -> int:
+        """Earlier tokens of responses just admitted, which the next step computes."""
+        ...
+
+    def step(self, contexts: Sequence[Sequence[int]], drafts: Sequence[Sequence[int]] = ()) -> Step:
+        """The next forward pass, each response with one more token; keys and values of the last ones are kept.
+
+        Args:
+            contexts: each response's tokens, its prompt counted.
+            drafts: guesses at what follows each of them, where there are any; the next step may say otherwise.
+        """
         ...
 
     def drop(self, row: int) -> None:

@@ -11,7 +11,7 @@ padded to whole blocks, and the same kernel serves all.
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,7 +24,9 @@ from transformers import PreTrainedModel
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
 from perilune.backends.engines.cache import ATTENTION_NAME, ROWS, KeyValueCache
+from perilune.backends.engines.drafts import Drafts, share_places
 from perilune.backends.engines.paged import PagedCache, check_kernel
+from perilune.backends.engines.queue import LongestFirst
 from perilune.backends.engines.requests import check_request
 from perilune.backends.engines.sampling import sample_tokens
 from perilune.backends.engines.slots import SlotCache
@@ -46,11 +48,19 @@ class _Row:
     """One occupied slot."""
 
     request: Request
+    group: int
+    """The same for all that answer one prompt."""
     tokens: list[int]
     """Prompt and response; all but the newest are in the cache, or will be within this step."""
     detector: RepetitionDetector
     new_tokens: list[int] = field(default_factory=list)
     new_logprobs: list[float] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """New tokens that it may still take."""
+        length = len(self.tokens) - len(self.request.prompt_tokens)
+        return min(self.request.segment_tokens - len(self.new_tokens), self.request.max_response_tokens - length)
 
 
 class LocalEngine:
@@ -66,6 +76,7 @@ class LocalEngine:
         version: int = 0,
         alive: Callable[[], None] = lambda: None,
         attention: Attention = "auto",
+        drafts: bool = True,
     ):
         """Take ownership of the model; it keeps its dtype and device.
 
@@ -77,6 +88,7 @@ class LocalEngine:
             version: the policy version of the model's present weights.
             alive: called before each step.
             attention: which one reads the cache.
+            drafts: fill up blocks of rows with guesses from siblings, where the attention takes them.
 
         Raises:
             EngineError: the engine does not reproduce this model's own attention, or the compiled attention is asked
@@ -88,6 +100,7 @@ class LocalEngine:
         self._new_detector = detector
         self._version = version
         self._alive = alive
+        self._drafts = drafts
         self._device = model.device
         self._config = model.config.get_text_config()
         self._compiled = self._choose(attention)
@@ -113,13 +126,14 @@ class LocalEngine:
             check_request(request, getattr(self._config, "max_position_embeddings", None))
         if not requests:
             return
-        waiting = deque(requests)
+        waiting = LongestFirst(requests)
         cache = self._allocate(requests)
+        drafts = Drafts()
         rows: list[_Row] = []
         while waiting or rows:
-            self._schedule(waiting, rows, cache)
-            tokens, logprobs = self._run(rows, cache)
-            yield from self._postprocess(rows, cache, tokens, logprobs)
+            self._schedule(waiting, rows, cache, drafts)
+            drawn = self._run(rows, cache, drafts)
+            yield from self._postprocess(rows, cache, drawn, waiting, drafts)
 
     def _allocate(self, requests: Sequence[Request]) -> KeyValueCache:
         longest = max(
@@ -153,40 +167,67 @@ class LocalEngine:
             return False
         return fits
 
-    def _schedule(self, waiting: deque[Request], rows: list[_Row], cache: KeyValueCache) -> None:
+    def _schedule(self, waiting: LongestFirst, rows: list[_Row], cache: KeyValueCache, drafts: Drafts) -> None:
         """Admit waiting requests to free slots."""
-        admitted = 0
-        while waiting and len(rows) < cache.slots and admitted < _PREFILL_TOKENS:
-            request = waiting.popleft()
+        while waiting and len(rows) < cache.slots and cache.unread < _PREFILL_TOKENS:
+            group, request = waiting.pop()
             detector = self._new_detector()
             for token in request.response_tokens:
                 detector.push(token)
             tokens = [*request.prompt_tokens, *request.response_tokens]
-            rows.append(_Row(request, tokens, detector))
-            admitted += cache.admit(tokens)
+            rows.append(_Row(request, group, tokens, detector))
+            drafts.begin(group, tokens)
+            cache.admit(tokens)
 
-    def _run(self, rows: Sequence[_Row], cache: KeyValueCache) -> tuple[list[int], list[float]]:
-        """One forward pass and one draw per row."""
-        logits = self._forward([row.tokens for row in rows], cache)
-        requests = [row.request for row in rows]
-        positions = np.array([len(row.tokens) - len(row.request.prompt_tokens) for row in rows], dtype=np.uint64)
+    def _run(self, rows: Sequence[_Row], cache: KeyValueCache, drafts: Drafts) -> list[list[tuple[int, float]]]:
+        """One forward pass, and a draw per row and accepted guess: each row's new tokens and log-probabilities."""
+        guesses = self._guess(rows, cache, drafts)
+        logits = self._forward([row.tokens for row in rows], cache, guesses)
+        owners = [*range(len(rows)), *(n for n, guess in enumerate(guesses) for _ in guess)]
+        requests = [rows[n].request for n in owners]
+        starts = [len(row.tokens) - len(row.request.prompt_tokens) for row in rows]
+        positions = [*starts, *(starts[n] + k + 1 for n, guess in enumerate(guesses) for k in range(len(guess)))]
         seeds = np.array([request.seed for request in requests], dtype=np.uint64)
         tokens, logprobs = sample_tokens(
             logits,
             torch.tensor([request.temperature for request in requests], device=self._device),
             torch.tensor([request.top_p for request in requests], device=self._device),
-            torch.from_numpy(uniforms(seeds, positions)).to(self._device),
+            torch.from_numpy(uniforms(seeds, np.array(positions, dtype=np.uint64))).to(self._device),
         )
-        return tokens.tolist(), logprobs.tolist()
+        pairs = list(zip(tokens.tolist(), logprobs.tolist(), strict=True))
+        drawn = [[pair] for pair in pairs[: len(rows)]]
+        following = iter(pairs[len(rows) :])
+        for own, guess in zip(drawn, guesses, strict=False):
+            for guessed, pair in zip(guess, list(itertools.islice(following, len(guess))), strict=True):
+                # What follows a guess counts only where the guess is what was drawn.
+                if own[-1][0] != guessed:
+                    break
+                own.append(pair)
+        return drawn
+
+    def _guess(self, rows: Sequence[_Row], cache: KeyValueCache, drafts: Drafts) -> list[list[int]]:
+        """Guesses for the rows that would only be padding."""
+        free = -len(rows) % ROWS
+        if not self._drafts or not cache.takes_drafts or cache.unread or not free:
+            return []
+        places = share_places(free, [row.left - 1 for row in rows])
+        return [drafts.guess(row.group, row.tokens, count) for row, count in zip(rows, places, strict=True)]
 
     @torch.inference_mode()
     def _forward(
-        self, contexts: Sequence[Sequence[int]], cache: KeyValueCache, windows: dict[int, int | None] | None = None
+        self,
+        contexts: Sequence[Sequence[int]],
+        cache: KeyValueCache,
+        guesses: Sequence[Sequence[int]] = (),
+        windows: dict[int, int | None] | None = None,
     ) -> Tensor:
-        """Logits after each context's newest token, [n, vocabulary]; each layer's window is put into ``windows``."""
+        """Logits after each context's newest token, then after each guess, [n, vocabulary].
+
+        Each layer's window is put into ``windows``.
+        """
         self._alive()
-        count = len(contexts)
-        step = cache.step(contexts)
+        count = len(contexts) + sum(map(len, guesses))
+        step = cache.step(contexts, guesses)
         padding = [0] * (-len(step.ids) % ROWS)
         out = self._model(
             input_ids=torch.tensor([step.ids + padding], device=self._device),
@@ -200,16 +241,18 @@ class LocalEngine:
         return logits
 
     def _postprocess(
-        self, rows: list[_Row], cache: KeyValueCache, tokens: Sequence[int], logprobs: Sequence[float]
+        self,
+        rows: list[_Row],
+        cache: KeyValueCache,
+        drawn: Sequence[Sequence[tuple[int, float]]],
+        waiting: LongestFirst,
+        drafts: Drafts,
     ) -> Iterator[Completion]:
         """Append the new tokens; hand out what finished and close the gaps that it leaves."""
         finished: list[Completion] = []
         for slot in range(len(rows) - 1, -1, -1):
             row = rows[slot]
-            row.tokens.append(tokens[slot])
-            row.new_tokens.append(tokens[slot])
-            row.new_logprobs.append(logprobs[slot])
-            stop = self._stop(row)
+            stop = self._append(row, drawn[slot])
             if stop is None:
                 continue
             segment = Segment(tuple(row.new_tokens), tuple(row.new_logprobs), self._version, stop)
@@ -219,7 +262,21 @@ class LocalEngine:
                 # Slots are visited from the last to the first, so the one that moves here was dealt with already.
                 rows[slot] = last
             cache.drop(slot)
+            if stop.terminal:
+                waiting.ended(row.group, len(row.tokens) - len(row.request.prompt_tokens))
+            if not waiting.remain(row.group) and all(other.group != row.group for other in rows):
+                drafts.forget(row.group)
         yield from reversed(finished)
+
+    def _append(self, row: _Row, drawn: Sequence[tuple[int, float]]) -> Stop | None:
+        for token, logprob in drawn:
+            row.tokens.append(token)
+            row.new_tokens.append(token)
+            row.new_logprobs.append(logprob)
+            stop = self._stop(row)
+            if stop is not None:
+                return stop
+        return None
 
     def _stop(self, row: _Row) -> Stop | None:
         repeating = row.detector.push(row.new_tokens[-1])
@@ -245,6 +302,6 @@ class LocalEngine:
         found: list[Tensor] = []
         for length in range(8, len(tokens) + 1):
             windows: dict[int, int | None] = {}
-            found.append(self._forward([tokens[:length].tolist()], cache, windows))
+            found.append(self._forward([tokens[:length].tolist()], cache, windows=windows))
             check_layers(self._config, name, windows)
         check_values(name, torch.cat(found), expected, alone)

@@ -52,6 +52,7 @@ class PagedCache:
             dtype: float32 or bfloat16.
         """
         self.slots = slots
+        self.takes_drafts = True
         self.dtype = dtype
         self._width = -(-capacity // BLOCK)
         self._tables: Ints = np.zeros((slots, self._width), np.int32)
@@ -63,6 +64,7 @@ class PagedCache:
         self._found: dict[tuple[int, tuple[int, ...]], tuple[int, int]] = {}
         self._numbers = itertools.count(1)
         self._runs: list[tuple[int, int]] = []
+        self._unread = 0
         self._layers: dict[int, tuple[Tensor, Tensor]] = {}
         self._scratch = torch.empty(0, dtype=torch.uint8)
 
@@ -87,27 +89,37 @@ class PagedCache:
         self._tables[row, : len(blocks)] = blocks
         if shared < len(earlier):
             self._runs.append((row, shared))
+        self._unread += len(earlier) - shared
         return len(earlier) - shared
 
-    def step(self, contexts: Sequence[Sequence[int]]) -> Step:
+    @property
+    def unread(self) -> int:
+        """See :class:`KeyValueCache`."""
+        return self._unread
+
+    def step(self, contexts: Sequence[Sequence[int]], drafts: Sequence[Sequence[int]] = ()) -> Step:
         """See :class:`KeyValueCache`."""
         lengths = np.array([len(context) for context in contexts], np.int32)
-        for row, length in enumerate(lengths):
+        guessed = np.array([len(draft) for draft in drafts] or np.zeros(len(contexts)), np.int32)
+        for row, length in enumerate(lengths + guessed):
             self._extend(row, -(-int(length) // BLOCK))
-        ids = [context[-1] for context in contexts]
-        rows = [np.arange(len(ids), dtype=np.int32)]
-        places = [lengths - 1]
+        ids = [*(context[-1] for context in contexts), *itertools.chain.from_iterable(drafts)]
+        rows = [np.arange(len(contexts), dtype=np.int32), np.arange(len(contexts), dtype=np.int32).repeat(guessed)]
+        places = [
+            lengths - 1,
+            *(np.arange(n, n + more, dtype=np.int32) for n, more in zip(lengths, guessed, strict=True)),
+        ]
         for row, start in self._runs:
             context = contexts[row]
             ids += context[start:-1]
             places.append(np.arange(start, len(context) - 1, dtype=np.int32))
             rows.append(np.full(len(places[-1]), row, np.int32))
         self._runs.clear()
+        self._unread = 0
         row_n, place_n = np.concatenate(rows), np.concatenate(places)
         # Responses with a common beginning one after the other: it is in the processor's cache then.
-        order = np.concatenate(
-            [self._tables[: len(contexts), 0].argsort(kind="stable"), range(len(contexts), len(ids))]
-        )
+        count = len(contexts)
+        order = np.concatenate([self._tables[:count, 0].argsort(kind="stable"), range(count, len(ids))])
         return Step(ids, place_n.tolist(), PagedBatch(self, self._tables, row_n, place_n, order.astype(np.int32)))
 
     def drop(self, row: int) -> None:

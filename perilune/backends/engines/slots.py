@@ -60,6 +60,7 @@ class SlotCache:
 
     def __init__(self, slots: int, capacity: int, dtype: torch.dtype, device: torch.device):
         self.slots = slots
+        self.takes_drafts = False
         self.capacity = _whole_pieces(capacity)
         self._dtype = dtype
         self._device = device
@@ -88,8 +89,15 @@ class SlotCache:
             return len(earlier)
         return 0
 
-    def step(self, contexts: Sequence[Sequence[int]]) -> Step:
+    @property
+    def unread(self) -> int:
         """See :class:`KeyValueCache`."""
+        return sum(run.length for run in self._runs.values())
+
+    def step(self, contexts: Sequence[Sequence[int]], drafts: Sequence[Sequence[int]] = ()) -> Step:
+        """See :class:`KeyValueCache`; guesses would round otherwise than what is decoded, so there are none."""
+        if any(drafts):
+            raise EngineError("torch's attention takes no drafts; set engine.drafts = false")
         ids = [context[-1] for context in contexts]
         self._lengths = [len(context) for context in contexts]
         positions = [length - 1 for length in self._lengths]
