@@ -30,7 +30,7 @@ from perilune.backends.engines.queue import LongestFirst
 from perilune.backends.engines.requests import check_request
 from perilune.backends.engines.sampling import sample_tokens
 from perilune.backends.engines.slots import SlotCache
-from perilune.backends.engines.verify import check_layers, check_values
+from perilune.backends.engines.verify import check_layers, check_values, refused
 from perilune.backends.models import copy_weights
 from perilune.errors import EngineError
 from perilune.types import Completion, Request, Segment, Stop
@@ -288,8 +288,17 @@ class LocalEngine:
             return Stop.LIMIT
         return Stop.CUT if len(row.new_tokens) >= row.request.segment_tokens else None
 
-    @torch.inference_mode()
     def _verify(self) -> None:
+        name = type(self._model).__name__
+        try:
+            self._compare(name)
+        except (EngineError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise refused(name, f"its forward pass failed with {type(error).__name__}: {error}") from error
+
+    @torch.inference_mode()
+    def _compare(self, name: str) -> None:
         """Compare the cache with the model's own attention on a few tokens, admitted and then decoded."""
         tokens = torch.arange(12, device=self._device).mul_(7).add_(3).remainder_(self._config.vocab_size)
         self._model.set_attn_implementation("eager")
@@ -298,7 +307,6 @@ class LocalEngine:
         self._model.set_attn_implementation(ATTENTION_NAME)
         cache = self._cache(1, len(tokens))
         cache.admit(tokens[:8].tolist())
-        name = type(self._model).__name__
         found: list[Tensor] = []
         for length in range(8, len(tokens) + 1):
             windows: dict[int, int | None] = {}

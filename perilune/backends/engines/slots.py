@@ -239,8 +239,8 @@ def slot_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    slot_batch: SlotBatch | PagedBatch,
-    windows: dict[int, int | None],
+    slot_batch: SlotBatch | PagedBatch | None = None,
+    windows: dict[int, int | None] | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
@@ -268,6 +268,11 @@ def slot_attention(
     """
     if rest.get("position_bias") is not None:
         raise EngineError("the local engine cannot compute attention with 'position_bias'; use another engine")
+    if slot_batch is None or windows is None:
+        raise EngineError(
+            f"the local engine cannot serve {type(module).__name__}: the model does not hand its attention what the "
+            "engine gives it; use another engine (engine.backend = 'vllm')"
+        )
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     windows[layer] = sliding_window
     if isinstance(slot_batch, PagedBatch):

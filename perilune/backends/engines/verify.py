@@ -29,19 +29,35 @@ def check_layers(config: Any, name: str, windows: Mapping[int, int | None]) -> N
     layers = config.num_hidden_layers
     missing = sorted(set(range(layers)) - windows.keys())
     if missing:
-        raise _refused(
+        raise refused(
             name,
             f"{len(missing)} of its {layers} layers (the first is {missing[0]}) do not read the cache: they keep a "
             "state, or compute attention in a way of their own",
         )
     context = getattr(config, "max_position_embeddings", None) or 1 << 62
+    _check_rotation(config, name, context)
+    window = getattr(config, "sliding_window", None)
+    if getattr(config, "use_sliding_window", True) and window and window < context and not any(windows.values()):
+        raise refused(name, f"its window of {window} positions is not told to its attention")
     for layer, kind in enumerate(getattr(config, "layer_types", None) or []):
         size = getattr(config, "attention_chunk_size", None) if kind == "chunked_attention" else None
         if size is not None and size < context:
-            raise _refused(name, f"layer {layer} attends within chunks of {size} positions")
+            raise refused(name, f"layer {layer} attends within chunks of {size} positions")
         size = getattr(config, "sliding_window", None) if kind == "sliding_attention" else None
         if size is not None and size < context and windows[layer] is None:
-            raise _refused(name, f"layer {layer} has a window of {size} positions that its attention is not told")
+            raise refused(name, f"layer {layer} has a window of {size} positions that its attention is not told")
+
+
+def _check_rotation(config: Any, name: str, context: int) -> None:
+    """A rotation of positions that changes with the longest row would depend on what a response is batched with."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    for own in [rope, *(value for value in rope.values() if isinstance(value, dict))]:
+        kind = own.get("rope_type")
+        trained = own.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
+        if kind == "dynamic" or (kind == "longrope" and (trained or 0) < context):
+            raise refused(name, f"its rotary embedding ({kind}) changes with the longest of the rows that it gets")
 
 
 def check_values(name: str, found: Tensor, expected: Tensor, alone: Tensor) -> None:
@@ -60,14 +76,15 @@ def check_values(name: str, found: Tensor, expected: Tensor, alone: Tensor) -> N
     gap = (found - expected).abs().mean().item()
     context = (alone - expected).abs().mean().item()
     if not gap < max(_SHARE * context, _ALMOST):
-        raise _refused(
+        raise refused(
             name,
             f"log-probabilities differ by {gap:.3g} on average from the model's own attention, where its whole context "
             f"makes a difference of {context:.3g}",
         )
 
 
-def _refused(name: str, why: str) -> EngineError:
+def refused(name: str, why: str) -> EngineError:
+    """The error of an engine that does not serve an architecture."""
     return EngineError(
         f"the local engine does not reproduce {name}: {why}; this architecture needs another engine "
         "(engine.backend = 'vllm')"

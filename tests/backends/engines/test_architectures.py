@@ -48,6 +48,17 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a state": ("Mamba", {**PLAIN, "hidden_size": 32, "num_hidden_layers": 2}, "do not read the cache"),
     "linear attention between": ("Qwen3Next", {**GROUPED, **EXPERTS}, "do not read the cache"),
     "attention of its own": ("Bloom", {**PLAIN, "hidden_size": 32, "n_layer": 2, "n_head": 4}, "do not read the cache"),
+    "a window that stays in the mask": (
+        "Qwen2Moe",
+        {**GROUPED, **EXPERTS, "sliding_window": 6, "use_sliding_window": True, "max_window_layers": 0},
+        "window of 6 positions",
+    ),
+    "a state beside attention": ("FalconH1", GROUPED, "log-probabilities differ by"),
+    "a rotation that changes with the longest row": (
+        "Llama",
+        {**GROUPED, "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+        "changes with the longest",
+    ),
     "chunks": (
         "Llama4",
         {**GROUPED, "intermediate_size_mlp": 48, "num_local_experts": 2, "attention_chunk_size": 16},
@@ -113,6 +124,11 @@ def test_what_it_would_get_wrong_is_refused(name: str, dtype: torch.dtype, atten
         model = build(kind, sizes, dtype)
     with pytest.raises(EngineError, match=f"does not reproduce {kind}.*{why}.*engine.backend = 'vllm'"):
         make_engine(model, attention)
+
+
+def test_a_model_that_keeps_keywords_to_itself_is_refused(attention: Attention) -> None:
+    with pytest.raises(EngineError, match="does not hand its attention"):
+        make_engine(build("StableLm", {**SIZES, "intermediate_size": 48, "num_key_value_heads": 2}), attention)
 
 
 class _Biased(transformers.LlamaForCausalLM):  # type: ignore[misc]
