@@ -7,7 +7,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
+from sys import intern
 from typing import Any
 
 from perilune.data.forms.reading import in_form
@@ -46,7 +48,7 @@ def map_record(record: Record, source: SourceConfig, *, lenient: bool = False) -
         messages=messages,
         answer=_lenient_answer(row, fields, where) if lenient else _answer(row, fields, where),
         reward=source.judged_by or "math",
-        tags=(*source.tags, *tags),
+        tags=_one((*source.tags, *tags)),
         difficulty=_number(field_of(row, fields.difficulty, where), where) if fields.difficulty else None,
         pass_rate=_number(field_of(row, fields.pass_rate, where), where) if fields.pass_rate else None,
     )
@@ -67,7 +69,7 @@ def dressed(problem: Problem, source: SourceConfig) -> Problem:
         raise ProblemsError(f"prompt = {source.prompt!r} has no {{question}}, so the question would not be asked")
     *earlier, last = problem.messages
     asked = Message(last.role, source.prompt.replace("{question}", last.content), last.images)
-    tags = tuple(dict.fromkeys((*source.tags, *problem.tags)))
+    tags = _one(tuple(dict.fromkeys((*source.tags, *problem.tags))))
     reward = source.judged_by or problem.reward
     return replace(problem, messages=(*earlier, asked), reward=reward, tags=tags)
 
@@ -146,9 +148,15 @@ def messages_of(value: Any, where: str) -> tuple[Message, ...]:
         ProblemsError: they are no list of objects with role and content.
     """
     try:
-        return tuple(Message(str(turn["role"]), str(turn["content"])) for turn in value)
+        return tuple(Message(intern(str(turn["role"])), str(turn["content"])) for turn in value)
     except (TypeError, KeyError):
         raise ProblemsError(f"{where}: chat messages need a list of objects with role and content") from None
+
+
+@lru_cache(1024)
+def _one(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The same tags, one object for the many problems that have them."""
+    return tags
 
 
 def _strings(value: Any) -> tuple[str, ...]:

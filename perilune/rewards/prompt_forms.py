@@ -8,7 +8,7 @@ English or Chinese, or shows the mark in several worked examples. A mark that st
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from perilune.recipe.reward_names import reward_names
@@ -116,7 +116,7 @@ class Disagreement:
         )
 
 
-def disagreements(problems: Sequence[Problem], form: str, system_prompt: str | None = None) -> list[Disagreement]:
+def disagreements(problems: Iterable[Problem], form: str, system_prompt: str | None = None) -> list[Disagreement]:
     """What prompts ask for and the form does not read, the most frequent first; nothing where the form is any.
 
     Args:

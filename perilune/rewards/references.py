@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from perilune.recipe.reward_names import is_own
 from perilune.rewards.pool import GradingPool
-from perilune.types import Grade, GradeRequest, Problem, Verdict
+from perilune.types import GradeRequest, Problem, Verdict
 
 _AT_ONCE = 256
-"""References asked about before progress is told again."""
+"""Problems looked at before progress is told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,20 @@ def find_unreadable(
     Raises:
         RewardError: a reward has an unknown name, or the workers cannot work.
     """
-    askings: dict[Hashable, Problem] = {}
-    for problem in problems:
-        askings.setdefault(_asking(problem), problem)
-    waiting, grades = list(askings), dict[Hashable, Grade]()
-    for start in range(0, len(waiting), _AT_ONCE):
-        part = {f"reference {start + number}": key for number, key in enumerate(waiting[start : start + _AT_ONCE])}
-        for name, key in part.items():
-            grader.submit(GradeRequest(name, askings[key], "", ask="reference"))
-        grades |= {part[name]: grade for name, grade in grader.drain()}
-        progress(len(problems) * len(grades) // len(waiting), len(problems))
-    return [
-        Unreadable(problem.id, grade.detail)
-        for problem in problems
-        if (grade := grades[_asking(problem)]).verdict is not Verdict.RIGHT
-    ]
+    asked: set[Hashable] = set()
+    # What a million problems have is mostly readable, so that only the others are held.
+    faults: dict[Hashable, str] = {}
+    for start in range(0, len(problems), _AT_ONCE):
+        part: dict[str, Hashable] = {}
+        for place, problem in enumerate(problems[start : start + _AT_ONCE], start):
+            key = _asking(problem)
+            if key not in asked:
+                asked.add(key)
+                part[f"reference {place}"] = key
+                grader.submit(GradeRequest(f"reference {place}", problem, "", ask="reference"))
+        faults |= {part[name]: grade.detail for name, grade in grader.drain() if grade.verdict is not Verdict.RIGHT}
+        progress(min(start + _AT_ONCE, len(problems)), len(problems))
+    return [Unreadable(problem.id, faults[key]) for problem in problems if (key := _asking(problem)) in faults]
 
 
 def _asking(problem: Problem) -> Hashable:

@@ -33,10 +33,8 @@ from perilune.curation.sample_cache import SampleCache
 from perilune.curation.tagging import LabelScorer, by_rules
 from perilune.curation.taxonomy import load_taxonomy
 from perilune.data.mapping import dressed
-from perilune.data.problems import load_pile
 from perilune.errors import ProblemsError
 from perilune.protocols import Engine
-from perilune.recipe.recipe import Recipe
 from perilune.recipe.reward_names import first_reward
 from perilune.report.curation_data import COUNTS, DROPPED, FOLDER, PROBLEMS, read_curation
 from perilune.report.curation_page import write_curation_report
@@ -67,28 +65,6 @@ def curate(session: Session) -> Path:
     return folder
 
 
-def check_curation(recipe: Recipe) -> None:
-    """Look, before a run begins, whether the files that curation needs can be read.
-
-    Raises:
-        RecipeError: the taxonomy cannot be used.
-        ProblemsError: an evaluation set cannot.
-    """
-    load_taxonomy(recipe.curation.tags.taxonomy)
-    _named_sets(recipe)
-
-
-def _evaluation_sets(recipe: Recipe) -> dict[str, list[Problem]]:
-    """The sets that the prompt set must not contain, by name."""
-    config = recipe.curation.contamination
-    sets = {"heldout": load_pile(recipe.problems.heldout, "heldout")} if config.heldout else {}
-    return sets | _named_sets(recipe)
-
-
-def _named_sets(recipe: Recipe) -> dict[str, list[Problem]]:
-    return {source.name: load_pile(source, "heldout") for source in recipe.curation.contamination.sets}
-
-
 def with_curated(session: Session) -> Session:
     """The session on the curated problems, their bands known to the sampler unless the recipe gives its own.
 
@@ -103,7 +79,7 @@ def with_curated(session: Session) -> Session:
         edges = {"medium_difficulty": 1 - bands.easy_rate + 1e-6, "hard_difficulty": 1 - bands.hard_rate - 1e-6}
         rl = recipe.rl.model_copy(update={"sampling": sampling.model_copy(update=edges)})
         recipe = recipe.model_copy(update={"rl": rl})
-    return replace(session, train=train, recipe=recipe)
+    return replace(session, train=train, recipe=recipe, sets={})
 
 
 class _Curation:
@@ -187,7 +163,7 @@ class _Curation:
         return find_duplicates(self._state.problems, self._session.recipe.curation.duplicates, progress)
 
     def _contamination(self, progress: Callable[[int, int], None]) -> list[Dropped]:
-        config, sets = self._session.recipe.curation.contamination, _evaluation_sets(self._session.recipe)
+        config, sets = self._session.recipe.curation.contamination, self._session.sets
         self._state.sets = {name: len(problems) for name, problems in sets.items()}
         self._state.matches |= {f"{name}: {p.id}": p.text for name, found in sets.items() for p in found}
         self._note = "against " + (", ".join(f"{n} ({c:,})" for n, c in self._state.sets.items()) or "no set")

@@ -66,7 +66,7 @@ def choose_start(subruns: Subruns, models: Models, candidates: Mapping[str, str]
 def _balance(subruns: Subruns, models: Models, name: str, model: str) -> Balance:
     """Accuracy and length on training problems, greedy; answers are cached."""
     recipe = subruns.recipe
-    problems = evenly(subruns.train[::-1], lambda p: (p.tags, p.difficulty), models.config.start.problems)
+    problems = evenly(subruns.loaded.train[::-1], lambda p: (p.tags, p.difficulty), models.config.start.problems)
     named = recipe.model.model_copy(update={"name": model, "revision": None})
     backends = watched(subruns.build(recipe.model_copy(update={"model": named})), recipe)
     cache = SampleCache(models.samples)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perilune.data.chat import drop_long_prompts
-from perilune.data.problems import load_pile, load_problems
 from perilune.recipe.recipe import APART, MODEL_AFTER, Recipe
 from perilune.report.run_page import write_report
 from perilune.report.terminal import Display
@@ -24,12 +23,13 @@ from perilune.run.opening import changes_of, check_run, open_run, with_kept_rewa
 from perilune.run.summary import write_summary
 from perilune.run.timing import Clock, peak_memory_gb
 from perilune.stages.backends import Build, Merge
-from perilune.stages.curate import check_curation, curate, with_curated
+from perilune.stages.curate import curate, with_curated
 from perilune.stages.demonstrate import write_warmup_set
 from perilune.stages.dpo import optimize_preferences
 from perilune.stages.evaluate import measure
+from perilune.stages.loading import Loaded, load_for
 from perilune.stages.long2short import check_long2short, long2short, make_short_model
-from perilune.stages.references import Judgeable, judgeable, keep_references
+from perilune.stages.references import References, judgeable, keep_references
 from perilune.stages.reward_check import fixed_rewards, try_rewards
 from perilune.stages.rl import DRAWS_FILE, SAMPLES_FILE, reinforce
 from perilune.stages.sample import draw_samples
@@ -37,7 +37,6 @@ from perilune.stages.session import Session
 from perilune.stages.sft import warm_up
 from perilune.stages.subruns import Subruns
 from perilune.stages.watched import watched
-from perilune.types import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,11 @@ def run_pipeline(
     """
     if "long2short" in recipe.stages:
         check_long2short(recipe, merge)
-    found, train = run_session(recipe, build, resume=resume, overwrite=overwrite, quiet=quiet)
+    found, loaded = run_session(recipe, build, resume=resume, overwrite=overwrite, quiet=quiet)
     # The session's models are gone by now; each of these stages has its own.
     gc.collect()
     with Display(quiet=quiet) as display:
-        subruns = Subruns(found, train, build, display, quiet, run_session)
+        subruns = Subruns(found, loaded, build, display, quiet, run_session)
         if "short_sft" in recipe.stages:
             make_short_model(subruns)
         if "long2short" in recipe.stages:
@@ -103,31 +102,32 @@ def run_session(
     recipe: Recipe,
     build: Build,
     *,
-    train: Sequence[Problem] | None = None,
+    loaded: Loaded | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     nested: bool = False,
-) -> tuple[Recipe, tuple[Problem, ...]]:
+) -> tuple[Recipe, Loaded]:
     """Run the stages that share one model, those that are still to come.
 
     Args:
         recipe: what to do.
         build: makes the backends, called after the cheap checks; not at all if there is no step.
-        train: the training problems, in place of the recipe's.
+        loaded: the problems, in place of the recipe's; those to train on are judgeable.
         resume: continue an existing run.
         overwrite: replace an existing run.
         quiet: show no progress.
         nested: the run is a part of another, whose outcome is told.
 
     Returns:
-        What the stages after it go on from: the recipe with what curation has found, the training problems that stay.
+        What the stages after it go on from: the recipe with what curation has found, the problems that stay.
 
     Raises:
         PeriluneError: what a user can mend, with a message that says how.
     """
-    given = train is not None
-    train, heldout = _load_problems(recipe, train)
+    given = loaded is not None
+    loaded = loaded or load_for(recipe)
+    train, heldout = loaded.train, loaded.heldout
     check_run(recipe, resume=resume, overwrite=overwrite)
     with ExitStack() as stack:
         display = stack.enter_context(Display(quiet=quiet))
@@ -142,8 +142,11 @@ def run_session(
             run = open_run(recipe, resume=resume, overwrite=overwrite)
             stack.callback(run.buffer.close)
             keep_references(run.path, judged.references)
-            return with_kept_rewards(recipe)[0], judged.train
-        session = _open_session(stack, recipe, build, display, grader, judged, resume=resume, overwrite=overwrite)
+            return with_kept_rewards(recipe)[0], Loaded(judged.train, heldout)
+        loaded = replace(loaded, train=judged.train, heldout=judged.heldout)
+        session = _open_session(
+            stack, recipe, build, display, grader, loaded, judged.references, resume=resume, overwrite=overwrite
+        )
         try:
             session = _run_steps(session, build)
         except BaseException:
@@ -154,18 +157,7 @@ def run_session(
         summary, report = write_summary(session.run.path), write_report(session.run.path)
         if not nested:
             display.finish(summary, report)
-    return session.recipe, session.train
-
-
-def _load_problems(recipe: Recipe, train: Sequence[Problem] | None) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    """Training and held-out problems, and whether what is to be done with them can be done."""
-    # Curation takes a pile as it is, and says itself what it cannot use.
-    load_train = load_pile if "curate" in recipe.stages else load_problems
-    train = tuple(load_train(recipe.problems.train, "train")) if train is None else tuple(train)
-    heldout = tuple(load_problems(recipe.problems.heldout, "heldout"))
-    if "curate" in recipe.stages:
-        check_curation(recipe)
-    return train, heldout
+    return session.recipe, Loaded(session.train, heldout)
 
 
 def _open_session(
@@ -174,13 +166,14 @@ def _open_session(
     build: Build,
     display: Display,
     grader: GradingPool,
-    judged: Judgeable,
+    loaded: Loaded,
+    references: References,
     *,
     resume: bool,
     overwrite: bool,
 ) -> Session:
     """Model and engine, then the run folder; all are closed with the stack."""
-    clock, train, heldout = Clock(), judged.train, judged.heldout
+    clock, train, heldout = Clock(), loaded.train, loaded.heldout
     with clock.phase("setup"):
         backends = watched(build(recipe), recipe)
         stack.enter_context(closing(backends.workers))
@@ -192,7 +185,7 @@ def _open_session(
         run = open_run(recipe, resume=resume, overwrite=overwrite)
         stack.callback(run.buffer.close)
         recipe, _ = with_kept_rewards(recipe)
-        keep_references(run.path, judged.references)
+        keep_references(run.path, references)
         stack.enter_context(backends.watchdog.watching(run.path))
         checkpoint = run.newest_checkpoint(display.warn)
         if checkpoint is not None:
@@ -201,7 +194,7 @@ def _open_session(
     for change in changes:
         display.note(f"changed: {change}")
     log = stack.enter_context(_open_log(run, recipe))
-    return Session(recipe, run, backends, grader, log, display, train, heldout, clock)
+    return Session(recipe, run, backends, grader, log, display, train, heldout, clock, loaded.sets, loaded.worked)
 
 
 def _open_log(run: RunFolder, recipe: Recipe) -> MetricsLog:

@@ -9,7 +9,7 @@ the problems themselves have changed, their references are read anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -81,8 +81,7 @@ def judgeable(
     """
     curated = "curate" in recipe.stages
     sources = {"train": tuple(train), "heldout": tuple(heldout)}
-    shown = sources | ({"train": tuple(dressed(p, recipe.problems.train) for p in train)} if curated else {})
-    for line in form_lines(recipe, shown):
+    for line in form_lines(recipe, as_the_model_is_asked(recipe, sources)):
         display.warn(line)
     left_to_others = train_is_judgeable or (curated and "verify" in recipe.curation.steps)
     asked = {name: problems for name, problems in sources.items() if not (name == "train" and left_to_others)}
@@ -168,7 +167,16 @@ def unreadable_lines(source: str, references: SourceReferences, most: int | None
     return lines
 
 
-def form_lines(recipe: Recipe, sources: Mapping[str, Sequence[Problem]]) -> list[str]:
+def as_the_model_is_asked(recipe: Recipe, sources: Mapping[str, Sequence[Problem]]) -> dict[str, Iterable[Problem]]:
+    """A pile that is to be curated has its prompt template still to come."""
+    curated = "curate" in recipe.stages
+    return {
+        name: (dressed(p, recipe.problems.train) for p in problems) if curated and name == "train" else problems
+        for name, problems in sources.items()
+    }
+
+
+def form_lines(recipe: Recipe, sources: Mapping[str, Iterable[Problem]]) -> list[str]:
     """Where prompts ask for another form of answer than the reward reads; the problems are as the model gets them."""
     form, system = recipe.rewards.answer_form, recipe.model.system_prompt
     return [

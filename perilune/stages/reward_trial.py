@@ -10,13 +10,13 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from perilune.curation.references import reference_response
-from perilune.data.demonstrations import load_solutions
+from perilune.data.demonstrations import WorkedSolutions
 from perilune.data.generators import Split, form_to_write, stated
-from perilune.data.mapping import dressed
 from perilune.data.mixture import generated
-from perilune.data.problems import DEFAULT_POOL, MADE, load_pile, load_problems
+from perilune.data.problems import DEFAULT_POOL, MADE, load_pile, load_problems, out_of_range
 from perilune.data.records import read_records
 from perilune.errors import ProblemsError, RewardError
 from perilune.recipe.problems import SourceConfig
@@ -26,7 +26,14 @@ from perilune.report.terminal import Display
 from perilune.rewards.nonsense import NONSENSE
 from perilune.rewards.pool import GradingPool
 from perilune.rewards.router import BUILT_IN, check_rewards_work
-from perilune.stages.references import MOST_NAMED, References, form_lines, read_references, unreadable_lines
+from perilune.stages.references import (
+    MOST_NAMED,
+    References,
+    as_the_model_is_asked,
+    form_lines,
+    read_references,
+    unreadable_lines,
+)
 from perilune.stages.reward_check import try_rewards
 from perilune.types import Demonstration, Explanation, GradeRequest, Problem, Verdict
 
@@ -87,14 +94,15 @@ def run_trial(recipe: Recipe, asked: Asked, display: Display) -> Trial:
         ProblemsError: a source cannot be read, or holds no problem of that id.
         RewardError: a reward is unknown, or the grading workers cannot work.
     """
-    sources: dict[str, list[Problem]] = {
-        split: _loaded(recipe, split) for split in _SPLITS if asked.source in (None, split)
-    }
+    worked: dict[str, WorkedSolutions] = {}
+    sources: dict[str, list[Problem]]
+    sources = {split: _loaded(recipe, split, asked, worked) for split in _SPLITS if asked.source in (None, split)}
     shown = _chosen(sources, asked)
     check_rewards_work({problem.reward for problems in sources.values() for problem in problems}, recipe.rewards)
-    lines = [f"note: {line}" for line in form_lines(recipe, _as_the_model_is_asked(recipe, sources))]
+    lines = [f"note: {line}" for line in form_lines(recipe, as_the_model_is_asked(recipe, sources))]
     unexpected = 0
-    worked = {name: _worked(recipe, name) for name in {name for name, _ in shown} if asked.response is None}
+    named = {name for name, _ in shown if asked.response is None}
+    solved = {name: _responses_of(recipe, name, worked.get(name)) for name in named}
     with GradingPool(recipe.rewards, on_event=display.note) as grader:
         references: References = {}
         try:
@@ -113,7 +121,7 @@ def run_trial(recipe: Recipe, asked: Asked, display: Display) -> Trial:
             elif problem.id in unreadable:
                 responses = []
             else:
-                responses = list(_responses(recipe, problem, worked[name].get(problem.id)))
+                responses = list(_responses(recipe, problem, solved[name].get(problem.id)))
             for response in responses:
                 explanation = _explained(grader, problem, response.text)
                 surprises = response.expected not in (None, explanation.grade.verdict)
@@ -122,31 +130,40 @@ def run_trial(recipe: Recipe, asked: Asked, display: Display) -> Trial:
     return Trial(tuple(lines), sum(len(found.unreadable) for found in references.values()), unexpected)
 
 
-def _loaded(recipe: Recipe, split: Split) -> list[Problem]:
-    """As a run takes them: a pile where curation is to come."""
+def _loaded(recipe: Recipe, split: Split, asked: Asked, worked: dict[str, WorkedSolutions]) -> list[Problem]:
+    """As a run takes them: a pile where curation is to come; worked solutions of what may be shown are kept beside."""
+    source = _source(recipe, split)
+    rows = None
+    if asked.response is None and source.fields.solution is not None and source.kind not in MADE:
+        found = worked[split] = WorkedSolutions(
+            source, recipe.sft.response, _count(asked), partial(_shows, asked, source)
+        )
+        rows = found.passing(read_records(source))
     piled = split == "train" and "curate" in recipe.stages
-    return load_pile(_source(recipe, split), split) if piled else load_problems(_source(recipe, split), split)
+    return load_pile(source, split, rows) if piled else load_problems(source, split, rows)
+
+
+def _shows(asked: Asked, source: SourceConfig, problem: Problem) -> bool:
+    """Whether a problem is among those to show, as long as they are not all there."""
+    return not any(out_of_range(problem, source)) if asked.problem is None else problem.id == asked.problem
+
+
+def _count(asked: Asked) -> int:
+    """Problems to show."""
+    if asked.problem is not None:
+        return 1
+    return asked.count if asked.count is not None else 1 if asked.response is not None else 3
 
 
 def _source(recipe: Recipe, name: str) -> SourceConfig:
     return recipe.problems.train if name == "train" else recipe.problems.heldout
 
 
-def _as_the_model_is_asked(recipe: Recipe, sources: Mapping[str, Sequence[Problem]]) -> dict[str, list[Problem]]:
-    """A pile has its prompt template still to come."""
-    curated = "curate" in recipe.stages
-    return {
-        name: [dressed(p, recipe.problems.train) for p in problems] if curated and name == "train" else list(problems)
-        for name, problems in sources.items()
-    }
-
-
 def _chosen(sources: Mapping[str, Sequence[Problem]], asked: Asked) -> list[tuple[str, Problem]]:
     """The problems to show, each with its source."""
     if asked.problem is None:
         name, problems = next(iter(sources.items()))
-        count = asked.count if asked.count is not None else 1 if asked.response is not None else 3
-        return [(name, problem) for problem in problems[:count]]
+        return [(name, problem) for problem in problems[: _count(asked)]]
     for name, problems in sources.items():
         for problem in problems:
             if problem.id == asked.problem:
@@ -177,17 +194,17 @@ def _responses(recipe: Recipe, problem: Problem, worked: str | None) -> Iterator
         yield _Response("a wrong answer", wrong, Verdict.WRONG if judges else None)
 
 
-def _worked(recipe: Recipe, name: str) -> dict[str, str]:
+def _responses_of(recipe: Recipe, name: str, worked: WorkedSolutions | None) -> dict[str, str]:
     """Worked solutions by the ids of their problems, where the source brings or makes them."""
     source = _source(recipe, name)
     shown: list[Demonstration] = []
     with suppress(ProblemsError, RewardError):  # Nobody needs them to grade.
-        if source.kind == "generator":
+        if worked is not None:
+            shown = worked.taken()
+        elif source.kind == "generator":
             form, count = form_to_write(recipe.rewards.answer_form), source.count or DEFAULT_POOL
             split: Split = "train" if name == "train" else "heldout"
             shown = generated(source, split, count, source.seed, answer_form=form)
-        elif source.fields.solution is not None and source.kind not in MADE:
-            shown = load_solutions(source, recipe.sft.response, len(read_records(source)))
     return {demonstration.problem.id: demonstration.response for demonstration in shown}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from perilune.data.demonstrations import WorkedSolutions
 from perilune.recipe.recipe import Recipe
 from perilune.report.terminal import Display
 from perilune.rewards.pool import GradingPool
@@ -31,6 +32,10 @@ class Session:
     heldout: tuple[Problem, ...]
     clock: Clock
     """Seconds of this process per phase."""
+    sets: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
+    """What curation keeps out of the prompt set, by name."""
+    worked: WorkedSolutions | None = None
+    """What the training problems' rows brought for the warm-up."""
 
     def tell(self, event: str, step: int, values: Mapping[str, Any], name: str = "") -> None:
         """Add an event to the run's metrics, for good."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from perilune.data.demonstrations import generator_demonstrations, load_demonstrations, load_solutions
+from perilune.data.demonstrations import (
+    WorkedSolutions,
+    generator_demonstrations,
+    load_demonstrations,
+    load_solutions,
+)
 from perilune.data.generators import Style, form_to_write
 from perilune.errors import ProblemsError
 from perilune.recipe.recipe import Recipe
@@ -25,13 +30,16 @@ from perilune.types import (
 )
 
 
-def demonstrations_for(recipe: Recipe, grader: GradingPool, written: Path | None = None) -> list[Demonstration]:
+def demonstrations_for(
+    recipe: Recipe, grader: GradingPool, written: Path | None = None, worked: WorkedSolutions | None = None
+) -> list[Demonstration]:
     """The warm-up set, each response verified by its problem's reward.
 
     Args:
         recipe: names the demonstrations, or the problems that they are made for.
         grader: verifies them.
         written: demonstrations that a model wrote in this run, if it did; a file that the recipe names goes before.
+        worked: what the source's rows brought, where they were read before.
 
     Raises:
         ProblemsError: none is left after verification.
@@ -50,6 +58,8 @@ def demonstrations_for(recipe: Recipe, grader: GradingPool, written: Path | None
             for style, count in styles
             for shown in generator_demonstrations(source, count, recipe.seed, answer_form=form, style=style)
         ]
+    elif worked is not None:
+        candidates = worked.taken()
     else:
         candidates = load_solutions(source, config.response, count=config.count)
     return verified(candidates, grader)
@@ -78,7 +88,7 @@ def warm_up(session: Session) -> None:
     recipe, backends = session.recipe, session.backends
     with session.clock.phase("sft"):
         before = session.grader.stats.errors
-        demonstrations = demonstrations_for(recipe, session.grader, _written(session))
+        demonstrations = demonstrations_for(recipe, session.grader, _written(session), session.worked)
         errors = session.grader.stats.errors - before
         if errors:
             session.display.warn(f"{errors} demonstrations are left out because their grading ended in an error")

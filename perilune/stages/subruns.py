@@ -12,7 +12,7 @@ from perilune.recipe.recipe import Recipe, Stage
 from perilune.report.terminal import Display
 from perilune.run.metrics import read_metrics
 from perilune.stages.backends import Build
-from perilune.types import Problem
+from perilune.stages.loading import Loaded
 
 
 class RunSession(Protocol):
@@ -23,7 +23,7 @@ class RunSession(Protocol):
         recipe: Recipe,
         build: Build,
         *,
-        train: tuple[Problem, ...],
+        loaded: Loaded,
         resume: bool,
         quiet: bool,
         nested: bool,
@@ -38,7 +38,7 @@ class Subruns:
 
     recipe: Recipe
     """Of the run around them."""
-    train: tuple[Problem, ...]
+    loaded: Loaded
     build: Build
     display: Display
     """Idle while a run within goes on, which has its own."""
@@ -75,7 +75,7 @@ class Subruns:
         if folder.exists() and not (folder / "recipe.toml").exists():
             # It was killed before it began.
             shutil.rmtree(folder)
-        self.session(inside, self.build, train=self.train, resume=True, quiet=self.quiet, nested=True)
+        self.session(inside, self.build, loaded=self.loaded, resume=True, quiet=self.quiet, nested=True)
         # Models and caches hang together in circles, so that nothing goes before they are looked for.
         gc.collect()
         return folder

@@ -1,14 +1,18 @@
 import importlib.util
 import json
 import re
+import tracemalloc
 from collections import Counter
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from perilune.data.demonstrations import generator_demonstrations, load_demonstrations, load_solutions
+from perilune.data.demonstrations import WorkedSolutions, generator_demonstrations, load_demonstrations, load_solutions
 from perilune.data.mapping import dressed
 from perilune.data.preferences import messages_record
 from perilune.data.problems import load_pile, load_problems
+from perilune.data.records import read_records
 from perilune.errors import BackendUnavailable, ProblemsError
 from perilune.recipe.problems import FieldMapping, GeneratorConfig, SourceConfig
 from perilune.stages.curation_files import write_problems
@@ -247,3 +251,51 @@ def test_a_reward_of_ones_own_gets_the_row_and_our_own_files_hand_it_on(tmp_path
     shown = json.dumps(messages_record(problem, "1"))
     (tmp_path / "shown.jsonl").write_text(shown + "\n")
     assert load_demonstrations(tmp_path / "shown.jsonl")[0].problem.columns == rows[0]
+
+
+def test_equal_problems_of_a_pile_are_numbered_on_and_beside_what_has_such_a_name(tmp_path):
+    ids = ["a", "a~3", "a", "a", "b", "a", "a~3"]
+    rows = [{"id": name, "question": f"{n}?", "answer": "1"} for n, name in enumerate(ids)]
+    pile = load_pile(source(tmp_path, rows, fields={"id": "id", "answer_pattern": None}), "train")
+    assert [p.id for p in pile] == ["a", "a~3", "a~2", "a~4", "b", "a~5", "a~3~2"]
+    assert [p.text for p in pile] == [row["question"] for row in rows]
+
+
+def test_rows_that_are_left_out_are_counted_and_the_first_ones_told(tmp_path, capsys):
+    rows = [{"question": f"{n}?", **({"answer": "1"} if n > 29 else {})} for n in range(40)]
+    leave_out = source(tmp_path, rows, fields={"answer_pattern": None}, unusable_rows="leave_out", count=4)
+    assert [p.text for p in load_problems(leave_out, "train")] == ["30?", "31?", "32?", "33?"]
+    told = capsys.readouterr().err
+    assert "30 of 40 rows are left out" in told and told.count("no field 'answer'") == 10 and "and 20 more" in told
+    with pytest.raises(ProblemsError, match="30 of 40 rows cannot be used"):
+        load_problems(leave_out.model_copy(update={"unusable_rows": "refuse"}), "train")
+
+
+def test_worked_solutions_are_taken_from_rows_that_become_problems(tmp_path):
+    given = source(tmp_path, fields={"solution": "answer"})
+    worked = WorkedSolutions(given, "{solution}", count=2)
+    problems = load_problems(given, "train", worked.passing(read_records(given)))
+    assert len(problems) == 3
+    assert worked.taken() == load_solutions(given, "{solution}", count=2)
+    only = WorkedSolutions(given, "{answer}", count=1, wanted=lambda problem: problem.answer == "3")
+    list(only.passing(read_records(given)))
+    assert [d.response for d in only.taken()] == ["3"]
+
+
+@pytest.mark.parametrize(("kind", "load"), [("jsonl", load_problems), ("jsonl", load_pile), ("parquet", load_problems)])
+def test_loading_holds_little_more_than_the_problems(tmp_path, kind, load):
+    count, tags = 20_000, [["a", "b"], ["c", "d"]]
+    rows = [{"question": f"{n} and {n} and {n}?", "answer": str(n), "tags": tags[n % 2]} for n in range(count)]
+    given = source(tmp_path, rows, fields={"answer_pattern": None, "tags": "tags"})
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+        given = given.model_copy(update={"kind": kind, "path": str(tmp_path / "rows.parquet")})
+    tracemalloc.start()
+    try:
+        problems = load(given, "train")
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(problems) == count and len({id(p.tags) for p in problems}) == 2
+    # Names that were seen and the growth of a list are all that comes on top; rows would be four times as much.
+    assert held / count < 700 and peak < 1.5 * held
