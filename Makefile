@@ -2,6 +2,7 @@
 # make test         every check that a change must pass; files of tests run side by side
 # make test-long    what only a long run shows: soaks, load, a run killed again and again
 # make test-vllm    the tests of vLLM as the engine, in an environment of its own, $(VLLM_VENV), which it makes
+# make test-gpu    engine and trainer on a GPU, and what they reach there; says what it skips where there is none
 # make benchmarks   the speeds that are reported, each beside what it is compared with; long, on an idle machine
 #
 # All make .venv first, and mend it when pyproject.toml has changed. Variables:
@@ -26,7 +27,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c '$(FIT)' >/dev/null 2>&1 && echo $(name))))
 TORCH_INDEX ?=
 
-.PHONY: quickstart test test-long test-vllm benchmarks venv vllm clean
+.PHONY: quickstart test test-long test-vllm test-gpu benchmarks venv vllm clean
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -84,6 +85,10 @@ test-vllm: $(VLLM_READY)
 	@$(BIN)/python tools/vllm_stamp.py digest > $(VLLM_VENV)/tested
 	$(VLLM_BIN)/python -m pytest -m vllm $(VLLM_TESTS)
 	@cp $(VLLM_VENV)/tested tests/backends/vllm-tested
+
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -v tests/backends/test_cuda.py
+	$(BIN)/python benchmarks/gpu.py --vllm-python $(VLLM_BIN)/python
 
 # vLLM's requirements contradict those of other extras, so it has an environment of its own.
 $(VLLM_READY): pyproject.toml tools/vllm_cpu.py $(READY)
