@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,17 @@ def weights_of(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         yield name, parameter.detach()
 
 
-def copy_weights(model: PreTrainedModel, weights: Iterable[tuple[str, Tensor]]) -> None:
+def copy_weights(
+    model: PreTrainedModel,
+    weights: Iterable[tuple[str, Tensor]],
+    take: Callable[[str, Tensor], bool] = lambda name, weight: False,
+) -> None:
     """Copy weights into a model in place, cast to its type.
+
+    Args:
+        model: that takes them.
+        weights: (Hugging Face name, weight) of every parameter.
+        take: is offered each of them first; what it takes, it answers True to, and the parameter stays as it is.
 
     Raises:
         ModelError: a tensor is missing, unknown or of another shape; the message names it.
@@ -137,7 +146,8 @@ def copy_weights(model: PreTrainedModel, weights: Iterable[tuple[str, Tensor]]) 
             raise ModelError(f"the model has no weight {name!r}" + (f"; nearest: {near[0]!r}" if near else ""))
         if target.shape != weight.shape:
             raise ModelError(f"weight {name!r} has shape {tuple(weight.shape)}, the model's is {tuple(target.shape)}")
-        target.copy_(weight.detach())
+        if not take(name, weight):
+            target.copy_(weight.detach())
         missing.discard(name)
     if missing:
         raise ModelError(f"{len(missing)} weight(s) were not given, the first: {min(missing)!r}")

@@ -6,7 +6,7 @@ group share the computation of their prompt. Nothing survives a call of ``genera
 
 A response has the same tokens and log-probabilities, bit for bit, whatever it was batched with: so an interrupted
 rollout goes on to what it would have been. Matrix products choose their kernel by the number of rows, so rows are
-padded to whole blocks, and the same kernel serves all.
+padded to whole blocks, and the same kernel serves all (:mod:`perilune.backends.engines.products`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from perilune.algorithm.streams import uniforms
 from perilune.backends.engines.cache import ATTENTION_NAME, ROWS, KeyValueCache
 from perilune.backends.engines.drafts import Drafts, share_places
 from perilune.backends.engines.paged import PagedCache, check_kernel
+from perilune.backends.engines.products import Products, packed
 from perilune.backends.engines.queue import LongestFirst
 from perilune.backends.engines.requests import check_request
 from perilune.backends.engines.sampling import sample_tokens
@@ -104,7 +105,8 @@ class LocalEngine:
         self._device = model.device
         self._config = model.config.get_text_config()
         self._compiled = self._choose(attention)
-        self._verify()
+        self._products = Products(self._model, packed)
+        self._start()
 
     @property
     def version(self) -> int:
@@ -113,7 +115,8 @@ class LocalEngine:
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Take new weights under their Hugging Face names."""
-        copy_weights(self._model, weights)
+        copy_weights(self._model, weights, self._products.take)
+        self._products.refresh()
         self._version = version
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
@@ -287,6 +290,17 @@ class LocalEngine:
         if len(row.tokens) - len(row.request.prompt_tokens) >= row.request.max_response_tokens:
             return Stop.LIMIT
         return Stop.CUT if len(row.new_tokens) >= row.request.segment_tokens else None
+
+    def _start(self) -> None:
+        """Verify; without products of its own where the model reads its weights past them."""
+        try:
+            self._verify()
+        except EngineError:
+            if not len(self._products):
+                raise
+            self._products.undo()
+            self._verify()
+        self._products.settle()
 
     def _verify(self) -> None:
         name = type(self._model).__name__

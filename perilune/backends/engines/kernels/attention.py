@@ -11,9 +11,15 @@ import ctypes
 from dataclasses import dataclass
 from functools import cache
 
-from perilune.backends.engines.kernels.code import FLOATS, INTRINSICS, INTS, SHORTS, WIDTH, Function, Library
+from perilune.backends.engines.kernels.code import FLOATS, INTRINSICS, INTS, WIDTH, Function, Library
 from perilune.backends.engines.kernels.layout import Layout
-from perilune.backends.engines.kernels.vectors import every, every_int, exponential, load_float, load_floats
+from perilune.backends.engines.kernels.vectors import (
+    every,
+    exponential,
+    load_float,
+    load_floats,
+    store_floats,
+)
 
 BLOCK = 32
 """Positions in a block of the cache."""
@@ -331,12 +337,4 @@ class _Job:
         head = f.math("add", f.math("mul", self.head, shape.shared), query)
         row = f.math("add", f.math("mul", self.token, shape.heads), head)
         place = f.math("add", f.math("mul", row, shape.value_dim), column)
-        if not shape.half:
-            f.do(f"store {FLOATS} {numbers}, ptr {f.at(self.fields['out'], place, 'float')}, align 4")
-            return
-        # To the nearest bf16, ties to even.
-        bits = f.new(f"bitcast {FLOATS} {numbers} to {INTS}")
-        odd = f.new(f"and {INTS} {f.new(f'lshr {INTS} {bits}, {every_int(16)}')}, {every_int(1)}")
-        raised = f.new(f"add {INTS} {f.new(f'add {INTS} {bits}, {every_int(0x7FFF)}')}, {odd}")
-        short = f.new(f"trunc {INTS} {f.new(f'lshr {INTS} {raised}, {every_int(16)}')} to {SHORTS}")
-        f.do(f"store {SHORTS} {short}, ptr {f.at(self.fields['out'], place, 'i16')}, align 2")
+        store_floats(f, numbers, self.fields["out"], place, shape.half)

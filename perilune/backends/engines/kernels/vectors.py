@@ -67,3 +67,17 @@ def load_float(f: Function, base: str, index: str | int, half: bool) -> str:
         return f.load(base, index, "float")
     wide = f.new(f"zext i16 {f.load(base, index, 'i16')} to i32")
     return f.new(f"bitcast i32 {f.new(f'shl i32 {wide}, 16')} to float")
+
+
+def store_floats(f: Function, numbers: str, base: str, index: str | int, half: bool) -> None:
+    """A vector goes to an array of fp32 or bf16; to the nearest bf16, ties to even, and what is no number stays so."""
+    if not half:
+        f.do(f"store {FLOATS} {numbers}, ptr {f.at(base, index, 'float')}, align 4")
+        return
+    bits = f.new(f"bitcast {FLOATS} {numbers} to {INTS}")
+    odd = f.new(f"and {INTS} {f.new(f'lshr {INTS} {bits}, {every_int(16)}')}, {every_int(1)}")
+    raised = f.new(f"add {INTS} {f.new(f'add {INTS} {bits}, {every_int(0x7FFF)}')}, {odd}")
+    unknown = f.new(f"fcmp uno {FLOATS} {numbers}, {numbers}")
+    raised = f.new(f"select <{WIDTH} x i1> {unknown}, {INTS} {every_int(0x7FC00000)}, {INTS} {raised}")
+    short = f.new(f"trunc {INTS} {f.new(f'lshr {INTS} {raised}, {every_int(16)}')} to {SHORTS}")
+    f.do(f"store {SHORTS} {short}, ptr {f.at(base, index, 'i16')}, align 2")
