@@ -57,6 +57,7 @@ benchmarks: $(READY)
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/iteration.py
 	$(BIN)/python benchmarks/partial_rollouts.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/training.py
 
 venv: $(READY)

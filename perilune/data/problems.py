@@ -6,8 +6,10 @@ what a problem of it is: then it has an entry in the table at the end.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from perilune.data.generators import Split
@@ -44,7 +46,8 @@ def load_problems(source: SourceConfig, split: Split, rows: Iterable[Record] | N
         problems: Iterable[Problem] = _Usable(source, lambda row: map_record(row, source), unique=True).of(rows)
     else:
         problems = load(source, split, rows)
-    return _filtered(_unique(problems), source)
+    with _uncollected():
+        return _filtered(_unique(problems), source)
 
 
 def load_pile(source: SourceConfig, split: Split, rows: Iterable[Record] | None = None) -> list[Problem]:
@@ -66,11 +69,25 @@ def load_pile(source: SourceConfig, split: Split, rows: Iterable[Record] | None 
     if source.kind in MADE:
         return load_problems(bare, split, rows)
     usable = _Usable(bare, lambda row: map_record(row, bare, lenient=True))
-    problems = list(_numbered(_cut(usable.of(rows), source.count)))
+    with _uncollected():
+        problems = list(_numbered(_cut(usable.of(rows), source.count)))
     if not any(problem.answer for problem in problems) and usable.first is not None:
         # Not a pile of proofs, more likely a wrong name: the strict reading says what is missing.
         map_record(usable.first, bare)
     return problems
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing is looked through for circles: problems make none, and the more there are, the longer each look takes."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Usable:
