@@ -1,4 +1,4 @@
-"""The built-in model as GGUF files of other types, made from the one in its wheel; its values stay what they are there."""
+"""The built-in model as GGUF files of other types, made from the one in its wheel; no other values are taken."""
 
 from __future__ import annotations
 

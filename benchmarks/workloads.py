@@ -1,4 +1,4 @@
-"""What the contenders are given to do: requests of forced length, as plain values that go to another process as JSON."""
+"""What the contenders are given to do: requests of forced length, as plain values that can go as JSON."""
 
 from __future__ import annotations
 

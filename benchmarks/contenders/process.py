@@ -49,7 +49,7 @@ class Contender:
             "MKL_NUM_THREADS": threads,
         }
         environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"} | self.environment
-        self._log = tempfile.TemporaryFile("w+")
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [self.python, str(HERE / self.script), json.dumps(self.settings)],
             stdin=subprocess.PIPE,
@@ -111,7 +111,8 @@ class Ratio:
         return statistics.median(self.pairs)
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({min(self.pairs):.2f} to {max(self.pairs):.2f}; in processor time {self.processor:.2f})"
+        span = f"{min(self.pairs):.2f} to {max(self.pairs):.2f}"
+        return f"{self.median:.2f} ({span}; in processor time {self.processor:.2f})"
 
 
 def compare(one: Contender, other: Contender) -> Ratio:

@@ -12,7 +12,7 @@ from typing import Any
 from answering import serve, settings, torch_description
 
 import perilune
-import perilune.build as build
+from perilune import build
 from perilune.backends.engines import local
 from perilune.recipe.engine import EngineConfig
 from perilune.recipe.recipe import parse_recipe

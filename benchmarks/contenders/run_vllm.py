@@ -1,4 +1,4 @@
-"""Contender: vLLM in its own process, through the project's VllmEngine. Settings: dtype, slots, threads, seeded, compiled.
+"""Contender: vLLM through the project's VllmEngine. Settings: dtype, slots, threads, seeded, compiled.
 
 Where ATEN_CPU_CAPABILITY asks torch for AVX2, vLLM is told that the processor has no more: it asks torch for the
 processor's flags, which that variable does not change.
