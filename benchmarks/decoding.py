@@ -3,12 +3,12 @@
 Responses of 20 to 200 tokens to prompts of about 100 tokens, eight to a prompt; lengths are forced (no end tokens), so
 that all produce the same number of tokens. Each contender is a process of its own that has loaded its model; they take
 turns, each round with new prompts, and only one works at a time. Ratios are of tokens per second, medians over the
-rounds. Who is not there (--before, vLLM, llama.cpp) is left out. Usage:
+rounds. Who is not there (--before, vLLM by make vllm, llama.cpp by make llamacpp) is left out. Usage:
 
     python benchmarks/decoding.py [--before CHECKOUT] [--vllm-python .venv-vllm/bin/python]
         [--llamacpp-python PYTHON] [--sizes 64:64 96:96 96:64] [--dtype float32 bfloat16 int8] [--temperature 1]
 
---temperature 0 compares the tokens with those of transformers, one by one. An AVX2 machine is emulated by
+--temperature 0 compares the tokens with those of transformers and vLLM, one by one. An AVX2 machine is emulated by
 
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 """
@@ -152,8 +152,11 @@ def report(found: dict[str, Contender], given: argparse.Namespace) -> None:
 def same_tokens(found: dict[str, Contender], temperature: float) -> None:
     """Greedy tokens are to be the same everywhere; drawn ones where the seeds mean the same."""
     for dtype in ("float32", "bfloat16"):
-        for other in (f"before {dtype}", f"generate {dtype}"):
-            if f"now {dtype}" not in found or other not in found or (temperature and other.startswith("generate")):
+        for other in [
+            f"before {dtype}",
+            *(f"{name} {dtype}" for name in ("vllm seeded", "generate") if not temperature),
+        ]:
+            if f"now {dtype}" not in found or other not in found:
                 continue
             pairs = [
                 (a, b)
@@ -178,14 +181,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vllm-dtype", nargs="+", choices=("float32", "bfloat16"), help="by default as --dtype")
     parser.add_argument("--vllm-compiled", action="store_true", help="let vLLM compile the model")
     parser.add_argument("--vllm-preload", nargs="+", help="libraries that vLLM's process begins with, e.g. libiomp5.so")
-    parser.add_argument("--llamacpp-python", help="a Python that has xllamacpp")
+    parser.add_argument("--llamacpp-python", help="a Python that has xllamacpp; by default that of make llamacpp")
     parser.add_argument("--llamacpp", nargs="+", choices=("f32", "f16", "bf16", "q8_0"), default=["f16", "q8_0"])
     parser.add_argument("--no-transformers", dest="transformers", action="store_false")
     parser.add_argument("--continuous-batching", action="store_true", help="measure transformers' generate_batch too")
     given = parser.parse_args()
-    usual = Path(".venv-vllm/bin/python")
-    if given.vllm_python is None and usual.exists():
-        given.vllm_python = str(usual)
+    for name, usual in (("vllm_python", ".venv-vllm/bin/python"), ("llamacpp_python", ".venv-llamacpp/bin/python")):
+        if getattr(given, name) is None and Path(usual).exists():
+            setattr(given, name, usual)
     if "int8" in given.dtype and not offered("int8"):
         print("int8: this engine does not offer it; left out", file=sys.stderr)
     return given

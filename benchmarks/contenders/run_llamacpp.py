@@ -19,7 +19,6 @@ def make_server(given: dict[str, Any]) -> Any:
     params.model.path = given["path"]
     params.n_parallel = given["slots"]
     params.n_ctx = given["slots"] * given["context"]
-    params.n_batch = params.n_ubatch = 2048 if given["slots"] > 16 else 512
     params.cont_batching = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = given["threads"]
     params.fit_params = False
