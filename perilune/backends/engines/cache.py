@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-ATTENTION_NAME = "perilune_slots"
-"""Under which transformers finds the attention of both."""
+from torch import Tensor
+
 ROWS = 16
 """Rows come in whole blocks of so many: products of fewer round differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What happens to scores before the softmax."""
+
+    scaling: float | None
+    """Factor on them; None is 1 / sqrt(head dimension)."""
+    window: int | None
+    """How many newest positions are seen, if the layer limits them."""
+    cap: float | None
+    """They are held below it, by cap · tanh(score / cap) (Gemma 2)."""
+    sinks: Tensor | None
+    """[heads] each head's sink, a score that takes a share and gives nothing (gpt-oss)."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether torch's own kernels can do it."""
+        return self.cap is None and self.sinks is None
+
+
+class Batch(Protocol):
+    """What one forward pass needs to know about its packed tokens."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        """Keep the keys and values, and attend, [1, N, heads, value dimension].
+
+        Args:
+            layer: number of the layer.
+            query: [1, heads, N, head dimension].
+            key: [1, kv heads, N, head dimension].
+            value: [1, kv heads, N, value dimension].
+            scores: what happens to them.
+        """
+        ...
 
 
 class Step(NamedTuple):
@@ -17,7 +53,7 @@ class Step(NamedTuple):
 
     ids: list[int]
     positions: list[int]
-    batch: object
+    batch: Batch
     """Given to the model as ``slot_batch``."""
 
 

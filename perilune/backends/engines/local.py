@@ -23,8 +23,9 @@ from transformers import PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
-from perilune.backends.engines.cache import ATTENTION_NAME, ROWS, KeyValueCache
+from perilune.backends.engines.cache import ROWS, KeyValueCache
 from perilune.backends.engines.drafts import Drafts, share_places
+from perilune.backends.engines.interface import ATTENTION_NAME
 from perilune.backends.engines.paged import PagedCache, check_kernel
 from perilune.backends.engines.products import Products, packed
 from perilune.backends.engines.queue import LongestFirst

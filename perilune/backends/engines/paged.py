@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from perilune.backends.engines.cache import Step
+from perilune.backends.engines.cache import Scores, Step
 from perilune.backends.engines.kernels.attention import BLOCK, Arguments, Shape, compiled, scratch_bytes, whole_vectors
 from perilune.backends.engines.kernels.pool import address_of, run_parts
 from perilune.errors import EngineError
@@ -207,21 +207,10 @@ class PagedBatch:
         a.room = self.cache.room
         a.thread, a.threads = address_of("omp_get_thread_num"), address_of("omp_get_num_threads")
 
-    def attend(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        scaling: float | None,
-        window: int | None,
-        cap: float | None,
-        sinks: Tensor | None,
-    ) -> Tensor:
-        """Attention of one layer, [1, N, heads, value dimension]; see :func:`slots.slot_attention`."""
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        """See :class:`perilune.backends.engines.cache.Batch`."""
         query, key, value = (x[0] if x.stride(-1) == 1 else x[0].contiguous() for x in (query, key, value))
-        keys, values = self.cache.layer(int(module.layer_idx), key, value)  # type: ignore[arg-type]
+        keys, values = self.cache.layer(layer, key, value)
         heads, count, dim = query.shape
         shape = Shape(
             heads=heads,
@@ -229,12 +218,12 @@ class PagedBatch:
             key_dim=dim,
             value_size=value.shape[2],
             half=query.dtype == torch.bfloat16,
-            capped=cap is not None,
-            sinks=sinks is not None,
+            capped=scores.cap is not None,
+            sinks=scores.sinks is not None,
         )
         out = torch.empty(count, heads, shape.value_dim, dtype=query.dtype)
         out[len(self.row_n) :] = 0
-        sinks = sinks.detach().float().contiguous() if sinks is not None else None
+        sinks = scores.sinks.detach().float().contiguous() if scores.sinks is not None else None
         a = self._arguments
         for name, tensor in {"query": query, "key": key, "value": value}.items():
             setattr(a, name, tensor.data_ptr())
@@ -242,9 +231,9 @@ class PagedBatch:
             setattr(a, f"{name}_token", tensor.stride(1))
         a.out, a.keys, a.values = out.data_ptr(), keys.data_ptr(), values.data_ptr()
         a.sinks = sinks.data_ptr() if sinks is not None else 0
-        a.window = window if window is not None else 1 << 40
-        a.scale = scaling if scaling is not None else dim**-0.5
-        a.cap = cap or 1.0
+        a.window = scores.window if scores.window is not None else 1 << 40
+        a.scale = scores.scaling if scores.scaling is not None else dim**-0.5
+        a.cap = scores.cap or 1.0
         bounds = self._cut(shape.kv_heads, heads)
         a.bounds, a.parts = bounds.ctypes.data, len(bounds) - 1
         a.scratch_size = scratch_bytes(shape, a.room)

@@ -1,7 +1,4 @@
-"""The preallocated key/value cache and the attention that reads it, for any Hugging Face causal language model.
-
-Transformers looks attention up by name (``AttentionInterface``) and hands it whatever keyword the model was called
-with. So the engine calls the unchanged model with ``slot_batch=SlotBatch(...)`` on tokens packed as [1, N]:
+"""The preallocated key/value cache that torch's own attention reads, on CPU and CUDA; tokens are packed as [1, N]:
 
     rows 0 … n-1     the newest token of each occupied slot, one per slot
     then             the earlier tokens of the responses admitted in this step, one run after the other
@@ -17,16 +14,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from transformers import AttentionInterface
 
 from perilune.backends.attention import causal_attention, plain_attention, visible
-from perilune.backends.engines.cache import ATTENTION_NAME, Step
-from perilune.backends.engines.paged import PagedBatch
+from perilune.backends.engines.cache import Scores, Step
 from perilune.errors import EngineError
 
 _PIECE, _LONG_PIECE, _LONG = 128, 512, 512
@@ -196,6 +190,36 @@ class SlotBatch:
             found = self.masks[window, block.start] = mask[:, None, None, :]
         return found
 
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        """See :class:`perilune.backends.engines.cache.Batch`."""
+        keys, values = self.cache.layer(layer, key, value)
+        heads, head_dim = query.shape[1], query.shape[3]
+        kv_heads = key.shape[1]
+        count = self.positions_n.shape[0]
+        out = torch.zeros(query.shape[2], heads, value.shape[3], dtype=query.dtype, device=query.device)
+        for run in self.runs:
+            part = slice(run.start, run.start + run.length)
+            for slot in run.slots:
+                keys[slot, :, : run.length] = key[0, :, part]
+                values[slot, :, : run.length] = value[0, :, part]
+            out[part] = _causal(query[:, :, part], key[:, :, part], value[:, :, part], scores)
+        keys[self.rows_n, :, self.positions_n] = key[0, :, :count].transpose(0, 1)
+        values[self.rows_n, :, self.positions_n] = value[0, :, :count].transpose(0, 1)
+        # The query heads that share a key/value head become its query positions: no expansion of the cache.
+        shared = heads // kv_heads
+        queries = query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, shared, head_dim)
+        queries = F.pad(queries, (0, 0, 0, -shared % _QUERIES))
+        for block in self.blocks:
+            part = slice(block.start, block.stop)
+            mask = self.mask(scores.window, block, query.dtype)
+            cached = queries[part], keys[part, :, : block.span], values[part, :, : block.span]
+            if scores.plain and value.shape[3] == head_dim:
+                rows = _attend(*cached, mask, scores.scaling)
+            else:
+                rows = _special(*cached, mask, scores)
+            out[part] = rows[:, :, :shared].reshape(-1, heads, value.shape[3])
+        return out[None]
+
 
 def pieces(span: int) -> list[slice]:
     """The parts in which the first ``span`` positions of the cache are read on a CPU.
@@ -232,95 +256,7 @@ def cut_blocks(contexts: Sequence[int], *, product_cost: int) -> list[Block]:
     return blocks
 
 
-def slot_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    slot_batch: SlotBatch | PagedBatch | None = None,
-    windows: dict[int, int | None] | None = None,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    s_aux: Tensor | None = None,
-    **rest: Any,
-) -> tuple[Tensor, None]:
-    """Attention over the slots or the paged cache, in the form that transformers calls.
-
-    Args:
-        module: the attention module; its ``layer_idx`` names the cache layer.
-        query: [1, heads, N, head dimension].
-        key: [1, kv heads, N, head dimension].
-        value: [1, kv heads, N, value dimension].
-        attention_mask: unused; the slots know who sees what.
-        slot_batch: what the engine passed to the model.
-        windows: takes the window of each layer that calls.
-        scaling: factor on the scores.
-        sliding_window: how many newest positions are seen, if the layer limits them.
-        softcap: scores are held below it, by cap · tanh(score / cap) (Gemma 2).
-        s_aux: [heads] each head's sink, a score that takes a share and gives nothing (gpt-oss).
-        rest: refused where it would change the result.
-
-    Returns:
-        [1, N, heads, value dimension], and no attention weights.
-    """
-    if rest.get("position_bias") is not None:
-        raise EngineError("the local engine cannot compute attention with 'position_bias'; use another engine")
-    if slot_batch is None or windows is None:
-        raise EngineError(
-            f"the local engine cannot serve {type(module).__name__}: the model does not hand its attention what the "
-            "engine gives it; use another engine (engine.backend = 'vllm')"
-        )
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
-    windows[layer] = sliding_window
-    if isinstance(slot_batch, PagedBatch):
-        found = slot_batch.attend(
-            module, query, key, value, scaling=scaling, window=sliding_window, cap=softcap, sinks=s_aux
-        )
-        return found, None
-    keys, values = slot_batch.cache.layer(layer, key, value)
-    heads, head_dim = query.shape[1], query.shape[3]
-    kv_heads = key.shape[1]
-    count = slot_batch.positions_n.shape[0]
-
-    out = torch.zeros(query.shape[2], heads, value.shape[3], dtype=query.dtype, device=query.device)
-    for run in slot_batch.runs:
-        part = slice(run.start, run.start + run.length)
-        for slot in run.slots:
-            keys[slot, :, : run.length] = key[0, :, part]
-            values[slot, :, : run.length] = value[0, :, part]
-        scores = _Scores(scaling, softcap, s_aux)
-        out[part] = _causal(query[:, :, part], key[:, :, part], value[:, :, part], scores, sliding_window)
-    keys[slot_batch.rows_n, :, slot_batch.positions_n] = key[0, :, :count].transpose(0, 1)
-    values[slot_batch.rows_n, :, slot_batch.positions_n] = value[0, :, :count].transpose(0, 1)
-    # The query heads that share a key/value head become its query positions: no expansion of the cache.
-    shared = heads // kv_heads
-    queries = query[0, :, :count].transpose(0, 1).reshape(count, kv_heads, shared, head_dim)
-    queries = F.pad(queries, (0, 0, 0, -shared % _QUERIES))
-    for block in slot_batch.blocks:
-        part = slice(block.start, block.stop)
-        mask = slot_batch.mask(sliding_window, block, query.dtype)
-        cached = queries[part], keys[part, :, : block.span], values[part, :, : block.span]
-        if softcap is None and s_aux is None and value.shape[3] == head_dim:
-            rows = _attend(*cached, mask, scaling)
-        else:
-            rows = _special(*cached, mask, _Scores(scaling, softcap, s_aux))
-        out[part] = rows[:, :, :shared].reshape(-1, heads, value.shape[3])
-    return out[None], None
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """What happens to scores before the softmax."""
-
-    scale: float | None
-    cap: float | None
-    sinks: Tensor | None
-
-
-def _special(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: _Scores) -> Tensor:
+def _special(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: Scores) -> Tensor:
     """Soft-capped or sink attention of each row's queries to its slot; see :func:`_attend`.
 
     On a CPU each row is worked out on its own, over its own positions, so that its neighbours do not change it.
@@ -330,13 +266,13 @@ def _special(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: _S
         sinks = scores.sinks.view(1, key.shape[1], -1, 1)
         sinks = F.pad(sinks, (0, 0, 0, query.shape[2] - sinks.shape[2]))
     if query.device.type != "cpu":
-        return plain_attention(query, key, value, scores.scale, mask, scores.cap, sinks)
+        return plain_attention(query, key, value, scores.scaling, mask, scores.cap, sinks)
     found = query.new_empty(*query.shape[:-1], value.shape[-1])
     for row in range(query.shape[0]):
         span = int((mask[row, 0, 0] == 0).nonzero().max()) + 1
         at = slice(row, row + 1)
         found[at] = plain_attention(
-            query[at], key[at, :, :span], value[at, :, :span], scores.scale, mask[at, ..., :span], scores.cap, sinks
+            query[at], key[at, :, :span], value[at, :, :span], scores.scaling, mask[at, ..., :span], scores.cap, sinks
         )
     return found
 
@@ -379,16 +315,13 @@ def _exp(values: Tensor) -> Tensor:
     return values[..., None].expand(*values.shape, _LANES).exp()[..., 0]
 
 
-def _causal(query: Tensor, key: Tensor, value: Tensor, scores: _Scores, window: int | None) -> Tensor:
+def _causal(query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
     """Causal attention of one run to itself, [length, heads, head dimension]."""
     repeats = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-    if scores.cap is None and scores.sinks is None:
-        return causal_attention(query, key, value, scores.scale, window)[0].transpose(0, 1)
-    seen = visible(query.shape[2], key.shape[2], window, query.device)
+    if scores.plain:
+        return causal_attention(query, key, value, scores.scaling, scores.window)[0].transpose(0, 1)
+    seen = visible(query.shape[2], key.shape[2], scores.window, query.device)
     mask = torch.zeros(seen.shape, dtype=query.dtype, device=query.device).masked_fill_(~seen, float("-inf"))
     sinks = None if scores.sinks is None else scores.sinks.view(1, -1, 1, 1)
-    return plain_attention(query, key, value, scores.scale, mask, scores.cap, sinks)[0].transpose(0, 1)
-
-
-AttentionInterface.register(ATTENTION_NAME, slot_attention)
+    return plain_attention(query, key, value, scores.scaling, mask, scores.cap, sinks)[0].transpose(0, 1)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from perilune.backends.attention import plain_attention
+from perilune.backends.engines.cache import Scores
 from perilune.backends.engines.kernels.attention import BLOCK
-from perilune.backends.engines.paged import PagedBatch, PagedCache
+from perilune.backends.engines.paged import PagedCache
 
 pytest.importorskip("llvmlite")
 LENGTHS = (1, 2, 31, 32, 33, 64, 100, 257)
@@ -38,17 +38,9 @@ def attend(
 ) -> Tensor:
     """One layer over the packed tokens of a step; the keys and values of a token are its own row of ``key``."""
     step = cache.step(contexts)
-    assert isinstance(step.batch, PagedBatch)
     ids = torch.tensor(step.ids)
-    module = SimpleNamespace(layer_idx=0)
-    return step.batch.attend(
-        module,  # type: ignore[arg-type]
-        *(x[:, ids][None] for x in (query, key, value)),
-        scaling=None,
-        window=window,
-        cap=cap,
-        sinks=sinks,
-    )[0, : len(contexts)]
+    packed = (x[:, ids][None] for x in (query, key, value))
+    return step.batch.attend(0, *packed, Scores(None, window, cap, sinks))[0, : len(contexts)]
 
 
 def by_definition(
