@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from answering import serve, settings, torch_description
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import ContinuousBatchingConfig, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from perilune.backends.models import load_model
 
 MODEL = "smollm2-135m-instruct"
+PAGE = 32
+"""Tokens of a page of generate_batch's cache."""
 
 
 class Lengths(StoppingCriteria):
@@ -50,12 +52,19 @@ def generate(model: Any, requests: list[dict[str, Any]]) -> dict[str, Any]:
     return {"tokens": {r["id"]: row[width : width + length].tolist() for r, row, length in rows}}
 
 
+def bounded(requests: list[dict[str, Any]]) -> ContinuousBatchingConfig:
+    """A cache that holds all requests; by itself it would take most of the machine's memory."""
+    pages = sum((len(r["prompt_tokens"]) + r["segment_tokens"]) // PAGE + 2 for r in requests)
+    return ContinuousBatchingConfig(page_size=PAGE, num_blocks=pages, max_batch_tokens=2048)
+
+
 def generate_batch(model: Any, requests: list[dict[str, Any]]) -> dict[str, Any]:
     mean = round(sum(r["segment_tokens"] for r in requests) / len(requests))
     torch.manual_seed(requests[0]["seed"])
     found = model.generate_batch(
         [r["prompt_tokens"] for r in requests],
         generation_config=sampling(requests, mean, -1),
+        continuous_batching_config=bounded(requests),
         progress_bar=False,
     )
     return {"tokens": {str(n): list(result.generated_tokens) for n, result in enumerate(found.values())}}

@@ -25,6 +25,9 @@ from perilune.rewards.router import build_reward
 from perilune.types import Stop
 
 CPU = torch.device("cpu")
+PAGE = 32
+"""Tokens of a page of the cache of continuous batching."""
+LONGEST_PROMPT = 256
 
 
 class Turns(TrainerCallback):
@@ -124,6 +127,12 @@ def make_trainer(recipe: Recipe, given: dict[str, Any], turns: Turns, folder: st
             disable_tqdm=True,
             dataloader_pin_memory=False,
             use_transformers_continuous_batching=given["continuous"],
+            # By itself its cache would take most of the machine's memory.
+            transformers_continuous_batching_config={
+                "page_size": PAGE,
+                "num_blocks": responses * ((LONGEST_PROMPT + rl.max_response_tokens) // PAGE + 2),
+                "max_batch_tokens": 2048,
+            },
         ),
     )
 
