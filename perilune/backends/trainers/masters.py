@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from perilune.backends.trainers.gradient import Gradient, add_in_place
+
 
 class MasterWeights:
     """Owns the fp32 weights of a model and keeps the model's compute weights equal to them, rounded."""
@@ -42,8 +44,9 @@ class MasterWeights:
         else:
             model.to(dtype=dtype)  # type: ignore[call-arg]
         self._rounded = dtype != torch.float32
-        self._gradients: list[Tensor] = []
-        self._arrived: set[int] = set()
+        self._gradient = Gradient(self._views)
+        if block.device.type == "cpu":
+            add_in_place(model, self._compute, self._gradient)
         for place, compute in enumerate(self._compute):
             compute.register_post_accumulate_grad_hook(partial(self._take_gradient, place))
 
@@ -64,24 +67,27 @@ class MasterWeights:
         device = self._block.device
         optimizer.state[self._block] = {name: tensor.to(device) for name, tensor in state.items()}
 
+    def begin_gradient(self) -> None:
+        """To be called before a backward pass: there is memory for what it gives."""
+        self._gradient.begin(self._block.detach())
+
     def clip_gradient(self, maximum: float) -> float:
         """Scale the gradient to at most this global norm; return the norm before."""
-        for place, gradient in enumerate(self._gradients):
-            if place not in self._arrived:
-                gradient.zero_()
-        norm = torch.nn.utils.get_total_norm(self._gradients, foreach=True)
-        if norm > maximum and self._block.grad is not None:
-            self._block.grad.mul_(maximum / norm)
+        self._gradient.finish()
+        norm = torch.nn.utils.get_total_norm(self._gradient.parts, foreach=True)
+        if norm > maximum and self._gradient.block is not None:
+            self._gradient.block.mul_(maximum / norm)
+        self._block.grad = self._gradient.block
         return float(norm)
 
     def clear_gradient(self) -> None:
         """Forget the gradient; its memory stays for the next step."""
-        self._arrived.clear()
+        self._gradient.clear()
 
     def free_gradient(self) -> None:
         """Forget the gradient and give its memory back."""
-        self._arrived.clear()
-        self._gradients, self._block.grad = [], None
+        self._gradient.free()
+        self._block.grad = None
 
     @torch.no_grad()
     def move(self, device: torch.device, optimizer: torch.optim.AdamW | None = None) -> None:
@@ -133,13 +139,5 @@ class MasterWeights:
     def _take_gradient(self, place: int, compute: Tensor) -> None:
         """Add a compute weight's gradient to its master's in fp32, and free it at once."""
         gradient, compute.grad = compute.grad, None
-        if gradient is None:
-            return
-        if not self._gradients:
-            self._block.grad = torch.empty_like(self._block)
-            self._gradients = self._views(self._block.grad)
-        if place in self._arrived:
-            self._gradients[place] += gradient
-        else:
-            self._gradients[place].copy_(gradient)
-            self._arrived.add(place)
+        if gradient is not None:
+            self._gradient.add(place, gradient)

@@ -264,6 +264,7 @@ class TorchTrainer:
             micros = pack(samples, step.indices, budget)
         loss, tokens = 0.0, 0
         moved: dict[int, float] = {}
+        self._masters.begin_gradient()
         for micro in micros:
             logprobs = self._forward(micro)
             if micro in before.awaited:
