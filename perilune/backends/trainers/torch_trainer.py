@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from perilune.algorithm.policy import ALGORITHMS
 from perilune.backends.memory import release_memory
 from perilune.backends.quiet import quiet_loading
+from perilune.backends.trainers.layers import keep_less
 from perilune.backends.trainers.logprobs import token_logprobs
 from perilune.backends.trainers.masters import MasterWeights
 from perilune.backends.trainers.objectives import pack_loss, pairs_of
@@ -70,6 +71,8 @@ class TorchTrainer:
             enable()
             model.train()
         self._masters = MasterWeights(model, dtype, allocate)
+        if model.device.type == "cpu":
+            keep_less(model)
         self._optimizer: torch.optim.AdamW | None = None
         self._reference: list[Tensor] | None = None
         self._skipped_in_a_row = 0
