@@ -6,7 +6,7 @@ import sys
 from functools import partial
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.devices import available_cores, pick_device, pick_dtype
@@ -19,7 +19,7 @@ from perilune.backends.engines.vllm.process import VllmProcess
 from perilune.backends.hybrid_workers import HybridWorkers
 from perilune.backends.local_workers import LocalWorkers
 from perilune.backends.memory import bound_kernel_caches
-from perilune.backends.models import end_token_ids, load_model, load_tokenizer, resolve_model
+from perilune.backends.models import end_token_ids, load_model, load_tokenizer, resolve_model, share_weights
 from perilune.backends.trainers.torch_trainer import TorchTrainer
 from perilune.backends.weights.checkpoint_engine import CheckpointEngineTransfer
 from perilune.backends.weights.shared_memory import SharedBlock
@@ -60,7 +60,7 @@ def build_backends(recipe: Recipe) -> Backends:
     if recipe.engine.backend == "vllm":
         workers = _vllm(recipe, model.config, ends, engine_device, engine_dtype, watchdog, home)
     else:
-        workers = _local(recipe, ends, engine_device, engine_dtype, watchdog)
+        workers = _local(recipe, model, ends, engine_device, engine_dtype, watchdog)
     return Backends(
         trainer=trainer,
         workers=workers,
@@ -77,9 +77,17 @@ def build_backends(recipe: Recipe) -> Backends:
 
 
 def _local(
-    recipe: Recipe, ends: tuple[int, ...], device: torch.device, dtype: torch.dtype, watchdog: Watchdog
+    recipe: Recipe,
+    trained: PreTrainedModel,
+    ends: tuple[int, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    watchdog: Watchdog,
 ) -> Workers:
+    """The local engine; where it computes as the trainer does, its weights are the trainer's own."""
     model = load_model(recipe.model.name, dtype, device, revision=recipe.model.revision)
+    if (trained.dtype, trained.device) == (dtype, model.device):
+        share_weights(model, trained)
     detector = partial(_detector, recipe.engine)
     engine = LocalEngine(
         model,

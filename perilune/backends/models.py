@@ -153,6 +153,21 @@ def copy_weights(
         raise ModelError(f"{len(missing)} weight(s) were not given, the first: {min(missing)!r}")
 
 
+def share_weights(model: PreTrainedModel, source: PreTrainedModel) -> None:
+    """Lay a model's weights where another one's are: what is written to one is read by both.
+
+    Raises:
+        ModelError: a weight is missing, or of another shape, type or device.
+    """
+    weights = dict(weights_of(source))
+    for name, parameter in model.named_parameters():
+        weight = weights.get(name)
+        kinds = [(tuple(w.shape), w.dtype, w.device) for w in (parameter, weight) if w is not None]
+        if weight is None or kinds[0] != kinds[1]:
+            raise ModelError(f"weight {name!r} cannot be shared: it is {kinds[0]}, the other model's is {kinds[1:]}")
+        parameter.data = weight
+
+
 @contextmanager
 def _loading(name: str) -> Iterator[None]:
     """Quietly; and what loading can raise, turned into one message."""

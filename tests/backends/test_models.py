@@ -17,6 +17,7 @@ from perilune.backends.models import (
     load_model,
     load_tokenizer,
     resolve_model,
+    share_weights,
     weights_of,
 )
 from perilune.errors import ModelError
@@ -203,6 +204,23 @@ def test_copied_weights_take_the_models_type() -> None:
     copy_weights(target, weights_of(source))
     name = "model.embed_tokens.weight"
     assert torch.equal(dict(weights_of(target))[name], dict(weights_of(source))[name].bfloat16())
+
+
+def test_shared_weights_are_one(folder: Path) -> None:
+    mine, theirs = (load_model(str(folder), torch.float32, torch.device("cpu")) for _ in range(2))
+    share_weights(mine, theirs)
+    for name, weight in weights_of(theirs):
+        with torch.no_grad():
+            weight.add_(1.0)
+        assert mine.get_parameter(name).data_ptr() == weight.data_ptr(), name
+    tokens = torch.tensor([[3, 4, 5]])
+    assert torch.equal(mine(tokens).logits, theirs(tokens).logits)
+
+
+def test_weights_of_another_type_cannot_be_shared(folder: Path) -> None:
+    models = [load_model(str(folder), dtype, torch.device("cpu")) for dtype in (torch.float32, torch.bfloat16)]
+    with pytest.raises(ModelError, match="cannot be shared"):
+        share_weights(*models)
 
 
 def test_wrong_weights_are_named() -> None:
