@@ -1,24 +1,29 @@
-"""Training tokens per second, as a share of what the same matrix products reach when nothing else is done.
+"""The trainer's speed, as a share of what the matrix products of its linear layers reach when nothing else is done.
 
 The batch is like that of an RL iteration: 8 problems with 8 responses of 40 to 110 tokens each. An update is timed as
-the loop runs it: a fresh optimiser, then forward, backward and optimiser step per minibatch. Then the products that
-its linear layers consist of run back to back, on the same weights and in the same type: per micro-batch of N packed
-tokens and layer x W', dy W and dy' x, the output layer on the predicted tokens alone; and those of attention, q k' and
-P v for each stretch of tokens that share their keys, with the four of their gradients (the scores that the trainer
-computes a second time are not counted). opmd scores the batch once before it trains: the forward products of that pass
-are counted with it; sft has no such pass. Usage:
+the loop runs it: a fresh optimiser, then forward, backward and optimiser step per minibatch. The floor are the products
+that its linear layers and its output layer consist of, back to back, on the same weights, in the same type and for as
+many tokens: per micro-batch and layer x W', dy W and dy' x, the output layer on the predicted tokens alone. Attention,
+norms, the loss, the sums of gradients and the optimiser are no part of it. opmd with several minibatches needs the old
+policy's log-probabilities of those after the first: the forward products of that pass belong to its floor; the share
+without them is told beside. Times are of the processor, all threads together. Usage:
 
-    python benchmarks/training.py [--repeats 3] [--micro-batch-tokens 1024] [--minibatches 4] [--profile]
+    python benchmarks/training.py [--repeats 3] [--dtype float32] [--minibatches 4] [--profile]
+    python benchmarks/training.py --before PATH      # this checkout beside an earlier one, five pairs in turn
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -27,17 +32,20 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from perilune.backends.devices import available_cores, pick_dtype
+from perilune.backends.memory import bound_kernel_caches
 from perilune.backends.models import load_model, load_tokenizer
 from perilune.backends.trainers.packing import Pack, pack
 from perilune.backends.trainers.torch_trainer import TorchTrainer
-from perilune.backends.trainers.tree_attention import Tree
 from perilune.recipe.training import RLConfig, TrainerConfig
 from perilune.rl.loop import minibatches
-from perilune.types import Objective, Sample
+from perilune.types import Objective, OptimizerStep, Sample
 
 MODEL = "smollm2-135m-instruct"
 CPU = torch.device("cpu")
 LEARNING_RATE = 1e-6
+PAIRS = 5
+Kind = Literal["sft", "opmd"]
+KINDS: tuple[Kind, ...] = ("sft", "opmd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,39 @@ def make_samples(arguments: argparse.Namespace, vocabulary: int) -> list[Sample]
     return samples
 
 
+class Work:
+    """A trainer, what it trains on, and which products that takes."""
+
+    def __init__(self, arguments: argparse.Namespace):
+        torch.set_num_threads(arguments.threads)
+        bound_kernel_caches()
+        self.dtype = pick_dtype(arguments.dtype, CPU)
+        self._model = load_model(arguments.model, torch.float32, CPU)
+        budget = arguments.micro_batch_tokens
+        config = TrainerConfig(micro_batch_tokens=budget)
+        self._trainer = TorchTrainer(self._model, load_tokenizer(arguments.model), config, self.dtype)
+        self.samples = make_samples(arguments, self._model.config.get_text_config().vocab_size)
+        self.steps: list[OptimizerStep] = minibatches(
+            self.samples, RLConfig(minibatches=arguments.minibatches, learning_rate=LEARNING_RATE)
+        )
+        by_step = [pack(self.samples, step.indices, budget) for step in self.steps]
+        self.packs = [micro for micros in by_step for micro in micros]
+        self.scored = [m for m in pack(self.samples, range(len(self.samples)), budget) if m not in by_step[0]]
+
+    def update(self, kind: Kind) -> None:
+        """One update, as the loop runs it."""
+        self._trainer.begin_iteration()
+        self._trainer.update(self.samples, Objective(kind), self.steps)
+
+    def trained(self) -> list[Product]:
+        """Products of the linear layers in the forward and backward passes of training."""
+        return products_of(self._model, self.packs, backward=True)
+
+    def scoring(self) -> list[Product]:
+        """Products of the forward passes that opmd needs before the weights move."""
+        return products_of(self._model, self.scored, backward=False)
+
+
 def products_of(model: PreTrainedModel, packs: Sequence[Pack], *, backward: bool) -> list[Product]:
     """The linear layers' products of these micro-batches, in the order in which the forward pass meets them."""
     head = model.get_output_embeddings()
@@ -80,58 +121,6 @@ def products_of(model: PreTrainedModel, packs: Sequence[Pack], *, backward: bool
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionProducts:
-    """The products of one layer's attention in one stretch: q k' and P v, and backward dP, dv, dq, dk."""
-
-    heads: int
-    queries: int
-    keys: int
-    width: int
-    count: int
-    """2 forward, 6 with the backward pass."""
-    dtype: torch.dtype
-
-
-def attention_of(model: PreTrainedModel, packs: Sequence[Pack], *, backward: bool) -> list[AttentionProducts]:
-    """The products of attention of these micro-batches in all layers."""
-    config, dtype = model.config.get_text_config(), next(model.parameters()).dtype
-    heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
-    count = 6 if backward else 2
-    stretches = [(size, seen) for micro in packs for tree in micro.trees for size, seen in _stretches(tree)]
-    return [
-        AttentionProducts(heads, size, seen, width, count, dtype)
-        for size, seen in stretches
-        for _ in range(config.num_hidden_layers)
-    ]
-
-
-def _stretches(tree: Tree) -> list[tuple[int, int]]:
-    """(queries, keys) of the prompt and of each response."""
-    return [(tree.length, tree.length), *((b.length, tree.length + b.length) for b in tree.branches if b.length)]
-
-
-def attend_alone(products: Sequence[AttentionProducts]) -> float:
-    """Seconds for all of them, one batched product per stretch and kind."""
-    inputs: dict[AttentionProducts, tuple[Tensor, Tensor, Tensor]] = {}
-    for p in products:
-        if p not in inputs:
-            shapes = ((p.heads, p.queries, p.width), (p.heads, p.keys, p.width), (p.heads, p.queries, p.keys))
-            inputs[p] = tuple(torch.randn(shape, dtype=p.dtype) for shape in shapes)  # type: ignore[assignment]
-    start = time.perf_counter()
-    with torch.no_grad():
-        for p in products:
-            query, key, weights = inputs[p]
-            torch.bmm(query, key.transpose(1, 2))  # q k'
-            torch.bmm(weights, key)  # P v
-            if p.count == 6:
-                torch.bmm(query, key.transpose(1, 2))  # do v'
-                torch.bmm(weights.transpose(1, 2), query)  # P' do
-                torch.bmm(weights, key)  # dS k
-                torch.bmm(weights.transpose(1, 2), query)  # dS' q
-    return time.perf_counter() - start
-
-
 def multiply_alone(products: Sequence[Product]) -> float:
     """Seconds for all of them; their inputs are made beforehand."""
     inputs: dict[tuple[int, int], Tensor] = {}
@@ -140,7 +129,7 @@ def multiply_alone(products: Sequence[Product]) -> float:
             shape = (product.rows, width)
             if shape not in inputs:
                 inputs[shape] = torch.randn(shape, dtype=product.weight.dtype)
-    start = time.perf_counter()
+    start = time.process_time()
     with torch.no_grad():
         for product in products:
             out_width, in_width = product.weight.shape
@@ -149,31 +138,17 @@ def multiply_alone(products: Sequence[Product]) -> float:
             if product.backward:
                 torch.mm(dy, product.weight)
                 torch.mm(dy.t(), x)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-def gigaflops(products: Sequence[Product], attention: Sequence[AttentionProducts]) -> float:
-    linear = sum(2 * p.rows * p.weight.numel() * (3 if p.backward else 1) for p in products)
-    return (linear + sum(2 * p.heads * p.queries * p.keys * p.width * p.count for p in attention)) / 1e9
-
-
-def products_alone(linear: Sequence[Product], attention: Sequence[AttentionProducts]) -> float:
-    """Seconds for all products, one kind after the other."""
-    return multiply_alone(linear) + attend_alone(attention)
+def gigaflops(products: Sequence[Product]) -> float:
+    return sum(2 * p.rows * p.weight.numel() * (3 if p.backward else 1) for p in products) / 1e9
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
-
-
-def measure(alone: Callable[[], float], work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median seconds of the update and of its products alone, taken in turn after one warm-up of each."""
-    work()
-    alone()
-    pairs = [(seconds_of(work), alone()) for _ in range(repeats)]
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+    return time.process_time() - start
 
 
 def parse() -> argparse.Namespace:
@@ -190,49 +165,125 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minibatches", type=int, default=4, help="optimiser steps per update")
     parser.add_argument("--repeats", type=int, default=3, help="the median is reported")
     parser.add_argument("--profile", action="store_true", help="print the six operations that take most of an update")
+    parser.add_argument("--before", type=Path, metavar="PATH", help="compare with an earlier checkout of the project")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="updates of each checkout, in turn")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse()
-    torch.set_num_threads(arguments.threads)
-    dtype = pick_dtype(arguments.dtype, CPU)
-    model = load_model(arguments.model, torch.float32, CPU)
-    budget = arguments.micro_batch_tokens
-    trainer = TorchTrainer(model, load_tokenizer(arguments.model), TrainerConfig(micro_batch_tokens=budget), dtype)
-    samples = make_samples(arguments, model.config.get_text_config().vocab_size)
-    steps = minibatches(samples, RLConfig(minibatches=arguments.minibatches, learning_rate=LEARNING_RATE))
-    packs = [micro for step in steps for micro in pack(samples, step.indices, budget)]
-    scoring = pack(samples, range(len(samples)), budget)
-    tokens = sum(len(micro.tokens) for micro in packs)
+    if arguments.serve:
+        serve(arguments)
+    elif arguments.before is not None:
+        compare(arguments)
+    else:
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Print the share of the floor."""
+    work = Work(arguments)
+    tokens = sum(len(micro.tokens) for micro in work.packs)
     print(
-        f"{len(samples)} samples of {sum(len(s.tokens) for s in samples)} tokens, packed into {tokens} in {len(packs)} "
-        f"micro-batches and {len(steps)} steps; {dtype}, {arguments.threads} threads, median of {arguments.repeats}"
+        f"{processor()}: {len(work.samples)} samples of {sum(len(s.tokens) for s in work.samples)} tokens, packed into "
+        f"{tokens} in {len(work.packs)} micro-batches and {len(work.steps)} steps; {work.dtype}, {arguments.threads} "
+        f"thread(s), median of {arguments.repeats}"
     )
-
-    def update(objective: Objective) -> None:
-        trainer.begin_iteration()
-        trainer.update(samples, objective, steps)
-
-    trained, attended = products_of(model, packs, backward=True), attention_of(model, packs, backward=True)
-    scored, looked = products_of(model, scoring, backward=False), attention_of(model, scoring, backward=False)
-    work: dict[Literal["sft", "opmd"], tuple[list[Product], list[AttentionProducts]]] = {
-        "sft": (trained, attended),
-        "opmd": ([*scored, *trained], [*looked, *attended]),
-    }
-    shares = {}
-    for name, (linear, attention) in work.items():
-        alone_of = partial(products_alone, linear, attention)
-        whole, alone = measure(alone_of, partial(update, Objective(name)), arguments.repeats)
-        shares[name] = alone / whole
+    trained, scoring = work.trained(), work.scoring()
+    shares: dict[Kind, float] = {}
+    for kind in KINDS:
+        extra = scoring if kind == "opmd" else []
+        # Warm: shapes are compiled once.
+        work.update(kind)
+        multiply_alone([*trained, *extra])
+        rounds = [
+            (seconds_of(partial(work.update, kind)), multiply_alone(trained), multiply_alone(extra))
+            for _ in range(arguments.repeats)
+        ]
+        whole, alone, scored = (statistics.median(column) for column in zip(*rounds, strict=True))
+        shares[kind] = statistics.median((b + c) / a for a, b, c in rounds)
+        strict = statistics.median(b / a for a, b, _ in rounds)
         print(
-            f"{name}: update {whole:.2f} s ({tokens / whole:.0f} packed tokens/s), products alone {alone:.2f} s "
-            f"({gigaflops(linear, attention) / alone:.0f} GFLOP/s), share {alone / whole:.2f}; without those of "
-            f"attention {multiply_alone(linear) / whole:.2f}"
+            f"{kind}: update {whole:.2f} s ({tokens / whole:.0f} packed tokens/s), its products alone "
+            f"{alone + scored:.2f} s ({gigaflops([*trained, *extra]) / (alone + scored):.0f} GFLOP/s), share "
+            f"{shares[kind]:.2f}; without those of the score pass {strict:.2f}"
         )
     if arguments.profile:
-        print_profile(lambda: update(Objective("sft")))
-    print(f"ratio of the products alone to training, sft: {shares['sft']:.2f} (opmd: {shares['opmd']:.2f})")
+        print_profile(lambda: work.update("sft"))
+    print(f"share of the floor: sft {shares['sft']:.2f}, opmd {shares['opmd']:.2f}")
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Time an update for each line that names one; the first of a kind is not counted."""
+    work = Work(arguments)
+    for kind in KINDS:
+        work.update(kind)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(seconds_of(partial(work.update, "sft" if line.strip() == "sft" else "opmd")), flush=True)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Updates by an earlier checkout and by this one in turn, each in a process of its own."""
+    here = Path(__file__).resolve().parents[1]
+    print(f"{processor()}: {arguments.dtype}, {arguments.threads} thread(s), {arguments.pairs} pairs", flush=True)
+    sides = [_side(arguments, checkout) for checkout in (arguments.before.resolve(), here)]
+    try:
+        for side in sides:
+            _answer(side)
+        for kind in KINDS:
+            pairs = [(_ask(sides[0], kind), _ask(sides[1], kind)) for _ in range(arguments.pairs)]
+            before, now = (statistics.median(column) for column in zip(*pairs, strict=True))
+            ratio = statistics.median(a / b for a, b in pairs)
+            print(f"{kind}: before {before:.2f} s, now {now:.2f} s an update, {ratio:.2f} times as fast", flush=True)
+    finally:
+        for side in sides:
+            side.kill()
+
+
+def _side(arguments: argparse.Namespace, checkout: Path) -> subprocess.Popen[str]:
+    """This script on another checkout's package."""
+    if not (checkout / "perilune" / "__init__.py").exists():
+        raise SystemExit(f"{checkout} is no checkout of the project: it has no perilune/__init__.py")
+    names = ("model", "dtype", "threads", "problems", "group_size", "prompt_tokens", "shortest", "longest")
+    options = [
+        part
+        for name in (*names, "micro_batch_tokens", "minibatches")
+        for part in (f"--{name.replace('_', '-')}", str(getattr(arguments, name)))
+    ]
+    return subprocess.Popen(
+        [sys.executable, __file__, "--serve", *options],
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _ask(side: subprocess.Popen[str], kind: Kind) -> float:
+    assert side.stdin is not None
+    side.stdin.write(f"{kind}\n")
+    side.stdin.flush()
+    return float(_answer(side))
+
+
+def _answer(side: subprocess.Popen[str]) -> str:
+    assert side.stdout is not None
+    line = side.stdout.readline()
+    if not line:
+        raise SystemExit("a checkout could not be timed; its own message stands above")
+    return line
+
+
+def processor() -> str:
+    """The processor's name and the instructions that torch uses."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "processor unknown"
+    )
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def print_profile(work: Callable[[], object]) -> None:
