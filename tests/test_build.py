@@ -64,3 +64,10 @@ def test_what_goes_together_is_taken(settings: dict[str, object]) -> None:
     check_engine(engine(**settings), GPU)
     # The local engine does not look at the table.
     check_engine(EngineConfig.model_validate({"backend": "local", "vllm": {"process": False}}), CPU)
+
+
+def test_int8_is_for_the_local_engine_on_a_cpu() -> None:
+    check_engine(EngineConfig(dtype="int8"), CPU)
+    for config, device in ((EngineConfig(dtype="int8"), GPU), (EngineConfig(dtype="int8", backend="vllm"), CPU)):
+        with pytest.raises(RecipeError, match="is for the local engine on a CPU"):
+            check_engine(config, device)

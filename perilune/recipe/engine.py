@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perilune.recipe.section import Dtype, PositiveFloat, PositiveInt, Section
+from perilune.recipe.section import PositiveFloat, PositiveInt, Section
 
+EngineDtype = Literal["auto", "float32", "bfloat16", "int8"]
 AfterRollout = Literal["keep", "sleep", "end"]
 Transfer = Literal["auto", "in_process", "shared_memory", "checkpoint_engine"]
 
@@ -48,8 +49,11 @@ class EngineConfig(Section):
 
     backend: Literal["local", "vllm"] = "local"
     """local: the embedded continuous-batching engine; vllm: vLLM, which needs its extra. Both for CPU and CUDA."""
-    dtype: Dtype = "auto"
-    """Compute type; auto measures what this processor does well."""
+    dtype: EngineDtype = "auto"
+    """Compute type; auto measures what this processor does well. int8 is for the local engine on a CPU: linear layers
+    in int8, all else in float32; rl.correction is token then, unless it is set."""
+    int8_output: bool = True
+    """With dtype int8, the output layer is in int8 too."""
     attention: Literal["auto", "compiled", "torch"] = "auto"
     """How the local engine reads its cache: compiled for this processor (in fp32 and bf16), or by torch; auto takes
     compiled on a CPU. One of the two throughout a run: they round differently."""

@@ -122,6 +122,15 @@ class Recipe(Section):
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     logging: LoggingConfig = LoggingConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rounded_rollouts_are_corrected(cls, given: Any) -> Any:
+        """Rollouts in int8 are not quite from the policy that is trained: rl.correction is on unless it is set."""
+        engine, rl = (given.get(name, {}) if isinstance(given, dict) else None for name in ("engine", "rl"))
+        if isinstance(engine, dict) and isinstance(rl, dict) and engine.get("dtype") == "int8":
+            return {**given, "rl": {"correction": "token", **rl}}
+        return given
+
     @model_validator(mode="after")
     def _stages_are_in_order(self) -> Self:
         wanted = [stage for stage in self.stages if stage not in APART] + [s for s in APART if s in self.stages]

@@ -190,3 +190,11 @@ def test_config_imports_no_torch() -> None:
     program = f"import sys, perilune.recipe.recipe, perilune.protocols; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_rollouts_in_int8_are_corrected_unless_a_recipe_says_otherwise() -> None:
+    engine = {"dtype": "int8"}
+    assert Recipe.model_validate(smallest()).rl.correction == "none"
+    assert Recipe.model_validate(smallest(engine=engine)).rl.correction == "token"
+    assert Recipe.model_validate(smallest(engine=engine, rl={"iterations": 3})).rl.correction == "token"
+    assert Recipe.model_validate(smallest(engine=engine, rl={"correction": "none"})).rl.correction == "none"

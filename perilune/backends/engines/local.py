@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
@@ -27,7 +27,7 @@ from perilune.backends.engines.cache import ROWS, KeyValueCache
 from perilune.backends.engines.drafts import Drafts, share_places
 from perilune.backends.engines.interface import ATTENTION_NAME
 from perilune.backends.engines.paged import PagedCache, check_kernel
-from perilune.backends.engines.products import Products, packed
+from perilune.backends.engines.products import Product, Products, packed
 from perilune.backends.engines.queue import LongestFirst
 from perilune.backends.engines.requests import check_request
 from perilune.backends.engines.sampling import sample_tokens
@@ -79,6 +79,7 @@ class LocalEngine:
         alive: Callable[[], None] = lambda: None,
         attention: Attention = "auto",
         drafts: bool = True,
+        make: Callable[[str, nn.Linear], Product | None] = packed,
     ):
         """Take ownership of the model; it keeps its dtype and device.
 
@@ -91,6 +92,7 @@ class LocalEngine:
             alive: called before each step.
             attention: which one reads the cache.
             drafts: fill up blocks of rows with guesses from siblings, where the attention takes them.
+            make: products for linear layers, see :class:`perilune.backends.engines.products.Products`.
 
         Raises:
             EngineError: the engine does not reproduce this model's own attention, or the compiled attention is asked
@@ -106,7 +108,7 @@ class LocalEngine:
         self._device = model.device
         self._config = model.config.get_text_config()
         self._compiled = self._choose(attention)
-        self._products = Products(self._model, packed)
+        self._products = Products(self._model, make)
         self._start()
 
     @property
