@@ -158,20 +158,7 @@ class TorchTrainer:
             self._check_policy(samples, taken[-1])
             self._version += 1
         self._masters.free_gradient()
-        mismatch = before.mismatch()
-        return UpdateMetrics(
-            loss=_mean([step.loss for step in taken]),
-            steps=len(taken),
-            tokens=sum(step.tokens for step in measured),
-            gradient_norm=_mean([step.gradient_norm for step in taken]),
-            mismatch_mean=mismatch.mean,
-            mismatch_max=mismatch.largest,
-            mismatch_beyond=mismatch.beyond,
-            mismatch_kl=mismatch.kl,
-            corrected=before.corrected(),
-            kl_to_reference=_mean(list(moved.values())),
-            skipped=len(measured) - len(taken),
-        )
+        return _summary(measured, before, moved)
 
     def _before(self, samples: Sequence[Sample], objective: Objective, steps: Sequence[OptimizerStep]) -> Scored:
         """The samples under the policy and the reference before the first step; supervised ones need neither.
@@ -368,6 +355,25 @@ def _remedy(step: StepMetrics) -> str:
         "The run stands where it was committed last. Look at the minibatches in its folder skipped/; lower the "
         f"learning rate ({step.learning_rate:g}) or train in float32 (trainer.dtype), and go on with: "
         "perilune run RECIPE --resume"
+    )
+
+
+def _summary(measured: Sequence[StepMetrics], before: Scored, moved: Mapping[int, float]) -> UpdateMetrics:
+    """An update's metrics from its steps', the samples before it, and how far each is from the reference."""
+    taken = [step for step in measured if not step.skipped]
+    mismatch = before.mismatch()
+    return UpdateMetrics(
+        loss=_mean([step.loss for step in taken]),
+        steps=len(taken),
+        tokens=sum(step.tokens for step in measured),
+        gradient_norm=_mean([step.gradient_norm for step in taken]),
+        mismatch_mean=mismatch.mean,
+        mismatch_max=mismatch.largest,
+        mismatch_beyond=mismatch.beyond,
+        mismatch_kl=mismatch.kl,
+        corrected=before.corrected(),
+        kl_to_reference=_mean(list(moved.values())),
+        skipped=len(measured) - len(taken),
     )
 
 
