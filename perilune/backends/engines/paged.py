@@ -20,6 +20,7 @@ from torch import Tensor
 
 from perilune.backends.engines.cache import Scores, Step
 from perilune.backends.engines.kernels.attention import BLOCK, Arguments, Shape, compiled, scratch_bytes, whole_vectors
+from perilune.backends.engines.kernels.memory import zeros
 from perilune.backends.engines.kernels.pool import address_of, run_parts
 from perilune.errors import EngineError
 
@@ -148,8 +149,8 @@ class PagedCache:
         if found is None:
             heads, dim = key.shape[0], whole_vectors(value.shape[2])
             found = self._layers[number] = (
-                torch.zeros(self._blocks, heads, key.shape[2], BLOCK, dtype=self.dtype),
-                torch.zeros(self._blocks, heads, BLOCK, dim, dtype=self.dtype),
+                zeros(self._blocks, heads, key.shape[2], BLOCK, dtype=self.dtype),
+                zeros(self._blocks, heads, BLOCK, dim, dtype=self.dtype),
             )
         return found
 

@@ -26,6 +26,8 @@ BLOCK = 32
 _UNIT = BLOCK // WIDTH
 _TILE = 4
 """Queries of one key/value head that are worked on together, at most: as many as registers hold."""
+_LINE = 64
+"""Bytes of a line of the processor's caches."""
 _NEVER = "0xFFF0000000000000"
 """Minus infinity."""
 
@@ -241,9 +243,14 @@ class _Job:
         tops = [f.variable(FLOATS, every(_NEVER)) for _ in queries]
         with f.loop(self.first_block, self.end_block) as block:
             slab = self._slab("keys", block)
+            coming = [self._slab("keys", self._after(block)), self._slab("values", block)]
             sums = [[f.variable(FLOATS, "zeroinitializer") for _ in range(_UNIT)] for _ in queries]
             with f.loop(0, shape.key_dim) as d:
                 row = f.math("mul", d, BLOCK)
+                if queries.start == 0:
+                    for ahead in coming:
+                        for place in range(0, BLOCK, _LINE // (2 if shape.half else 4)):
+                            f.prefetch(ahead, f.math("add", row, place), "i16" if shape.half else "float")
                 keys = [self._vector(slab, f.math("add", row, part * WIDTH)) for part in range(_UNIT)]
                 for query, own in zip(queries, sums, strict=True):
                     number = f.splat(f.new(f"load float, ptr {self._scaled(query, d)}"))
@@ -257,6 +264,12 @@ class _Job:
                     f.do(f"store {FLOATS} {found}, ptr {self._row(query, block, part)}, align 4")
                     top.set(f.call("llvm.maxnum", FLOATS, top.get(), found))
         return [f.new(f"call float @llvm.vector.reduce.fmax.v{WIDTH}f32({FLOATS} {top.get()})") for top in tops]
+
+    def _after(self, block: str) -> str:
+        """The block after one; after the last, the last again."""
+        f = self.f
+        last = f.math("sub", self.end_block, 1)
+        return f.new(f"call i64 @llvm.smin.i64(i64 {f.math('add', block, 1)}, i64 {last})")
 
     def _seen(self, block: str, part: int) -> str:
         f = self.f

@@ -21,6 +21,10 @@ INTS = f"<{WIDTH} x i32>"
 SHORTS = f"<{WIDTH} x i16>"
 
 
+_NEAR = 3
+"""Into which caches memory is brought: all."""
+
+
 class Function:
     """The text of one function; variables live on the stack until LLVM gives them registers."""
 
@@ -92,6 +96,10 @@ class Function:
         suffix = f", align {align}" if align else ""
         return self.new(f"load {kind}, ptr {self.at(base, index, kind)}{suffix}")
 
+    def prefetch(self, base: str, index: str | int, kind: str) -> None:
+        """Begin to bring an element of an array into the caches, to be read soon."""
+        self.do(f"call void @llvm.prefetch.p0(ptr {self.at(base, index, kind)}, i32 0, i32 {_NEAR}, i32 1)")
+
     def splat(self, number: str) -> str:
         """A vector of one float."""
         return self.repeat(number, "float")
@@ -144,6 +152,7 @@ INTRINSICS = "\n".join(
         f"declare {INTS} @llvm.umin.v{WIDTH}i32({INTS}, {INTS})",
         *(f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax", "umin")),
         "declare double @llvm.minnum.f64(double, double)",
+        "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
     ]
 )
 
