@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 ROWS = 16
-"""Rows come in whole blocks of so many: products of fewer round differently."""
+"""Rows come in whole blocks of so many at most: plain products of fewer round differently."""
 
 
 @dataclass(frozen=True, slots=True)

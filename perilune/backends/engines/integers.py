@@ -57,6 +57,8 @@ class Quantizer:
 class IntegerProduct:
     """A linear layer in int8; see :class:`perilune.backends.engines.products.Product`."""
 
+    rows = 1
+
     def __init__(self, linear: nn.Linear, quantizer: Quantizer):
         """Without weights as yet.
 

@@ -6,7 +6,7 @@ group share the computation of their prompt. Nothing survives a call of ``genera
 
 A response has the same tokens and log-probabilities, bit for bit, whatever it was batched with: so an interrupted
 rollout goes on to what it would have been. Matrix products choose their kernel by the number of rows, so rows are
-padded to whole blocks, and the same kernel serves all (:mod:`perilune.backends.engines.products`).
+padded to whole blocks, for which the same kernel serves all (:mod:`perilune.backends.engines.products`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from transformers import PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.algorithm.streams import uniforms
-from perilune.backends.engines.cache import ROWS, KeyValueCache
-from perilune.backends.engines.drafts import Drafts, share_places
+from perilune.backends.engines.cache import KeyValueCache
+from perilune.backends.engines.drafts import Drafts
 from perilune.backends.engines.interface import ATTENTION_NAME
 from perilune.backends.engines.paged import PagedCache, check_kernel
 from perilune.backends.engines.products import Product, Products, packed
@@ -109,6 +109,7 @@ class LocalEngine:
         self._config = model.config.get_text_config()
         self._compiled = self._choose(attention)
         self._products = Products(self._model, make)
+        self._rows = self._products.rows
         self._start()
 
     @property
@@ -209,14 +210,14 @@ class LocalEngine:
                 if own[-1][0] != guessed:
                     break
                 own.append(pair)
+        drafts.observe([len(guess) for guess in guesses], [len(own) - 1 for own in drawn[: len(guesses)]])
         return drawn
 
     def _guess(self, rows: Sequence[_Row], cache: KeyValueCache, drafts: Drafts) -> list[list[int]]:
-        """Guesses for the rows that would only be padding."""
-        free = -len(rows) % ROWS
-        if not self._drafts or not cache.takes_drafts or cache.unread or not free:
+        """Guesses at what follows each row's next token, as many as are likely to pay."""
+        if not self._drafts or not cache.takes_drafts or cache.unread:
             return []
-        places = share_places(free, [row.left - 1 for row in rows])
+        places = drafts.places([row.left - 1 for row in rows], self._rows)
         return [drafts.guess(row.group, row.tokens, count) for row, count in zip(rows, places, strict=True)]
 
     @torch.inference_mode()
@@ -234,12 +235,12 @@ class LocalEngine:
         self._alive()
         count = len(contexts) + sum(map(len, guesses))
         step = cache.step(contexts, guesses)
-        padding = [0] * (-len(step.ids) % ROWS)
+        padding = [0] * (-len(step.ids) % self._rows)
         out = self._model(
             input_ids=torch.tensor([step.ids + padding], device=self._device),
             position_ids=torch.tensor([step.positions + padding], device=self._device),
             use_cache=False,
-            logits_to_keep=torch.arange(-(-count // ROWS) * ROWS, device=self._device),
+            logits_to_keep=torch.arange(-(-count // self._rows) * self._rows, device=self._device),
             slot_batch=step.batch,
             windows={} if windows is None else windows,
         )
@@ -302,6 +303,7 @@ class LocalEngine:
             if not len(self._products):
                 raise
             self._products.undo()
+            self._rows = self._products.rows
             self._verify()
         self._products.settle()
 
