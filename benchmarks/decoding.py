@@ -3,7 +3,8 @@
 Responses of 20 to 200 tokens to prompts of about 100 tokens, eight to a prompt; lengths are forced (no end tokens), so
 that all produce the same number of tokens. Each contender is a process of its own that has loaded its model; they take
 turns, each round with new prompts, and only one works at a time. Ratios are of tokens per second, medians over the
-rounds. Who is not there (--before, vLLM by make vllm, llama.cpp by make llamacpp) is left out. Usage:
+rounds. Who is not there (--before, vLLM by make vllm, llama.cpp by make llamacpp) is left out. All together need more
+than 24 GB; where there is less, take one --dtype at a time. Usage:
 
     python benchmarks/decoding.py [--before CHECKOUT] [--vllm-python .venv-vllm/bin/python]
         [--llamacpp-python PYTHON] [--sizes 64:64 96:96 96:64] [--dtype float32 bfloat16 int8] [--temperature 1]

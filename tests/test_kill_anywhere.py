@@ -228,7 +228,11 @@ def differences(killed: Path, whole: Path) -> list[str]:
     return found
 
 
-def test_a_run_killed_in_every_phase_ends_as_one_never_killed(runner: Runner, recipe: Recipe) -> None:
+@pytest.mark.parametrize("attention", ["compiled", "torch"])
+def test_a_run_killed_in_every_phase_ends_as_one_never_killed(runner: Runner, recipe: Recipe, attention: str) -> None:
+    if attention == "compiled":
+        pytest.importorskip("llvmlite")
+    recipe = recipe.model_copy(update={"engine": recipe.engine.model_copy(update={"attention": attention})})
     whole = recipe.run_folder
     assert kill_and_go_on(runner, recipe, (), 0) == (Counter(), 0)
     kills, repeated = kill_and_go_on(runner, recipe.model_copy(update={"name": "killed"}), PLAN, 20)

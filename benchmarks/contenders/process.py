@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -66,13 +67,16 @@ class Contender:
         Raises:
             SystemExit: the contender has failed; with the end of what it wrote.
         """
-        self._process.stdin.write(json.dumps(workload) + "\n")
-        self._process.stdin.flush()
+        # One that has ended is told of by _read: where memory is short, the system ends whom it likes.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(workload) + "\n")
+            self._process.stdin.flush()
         return self._read()
 
     def close(self) -> None:
         if self._process is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
             try:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
@@ -84,7 +88,9 @@ class Contender:
         if not line:
             assert self._log is not None
             self._log.seek(0)
-            sys.exit(f"{self.name} has failed (status {self._process.wait()}):\n{self._log.read()[-3000:]}")
+            status = self._process.wait()
+            why = "no memory was left" if status == -9 else f"status {status}"
+            sys.exit(f"{self.name} has failed ({why}):\n{self._log.read()[-3000:]}")
         found: dict[str, Any] = json.loads(line)
         return found
 

@@ -58,8 +58,8 @@ class EngineConfig(Section):
     """How the local engine reads its cache: compiled for this processor (in fp32 and bf16), or by torch; auto takes
     compiled on a CPU. One of the two throughout a run: they round differently."""
     drafts: bool = True
-    """Places that a block of rows has left are taken by guesses from siblings; responses do not change by it. For the
-    compiled attention."""
+    """Guesses from siblings at the tokens to come are computed beside, where they are likely to pay; responses do not
+    change by it. For the compiled attention."""
     slots: PositiveInt = 64
     """Responses generated side by side."""
     device: str = "auto"

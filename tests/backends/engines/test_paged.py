@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from perilune.backends.engines.kernels.attention import BLOCK
+from perilune.backends.engines.kernels.memory import zeros
 from perilune.backends.engines.paged import PagedBatch, PagedCache
 
 PROMPT = list(range(100))
@@ -90,3 +94,27 @@ def test_short_prompts(length: int) -> None:
     step = cache.step([PROMPT[:length]])
     assert step.ids == [length - 1, *range(length - 1)]
     assert step.positions == [length - 1, *range(length - 1)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 2, 5), (7, 300, 64, 32), (0, 4)])
+def test_memory_is_of_zeros_and_can_be_written(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    found = zeros(*shape, dtype=dtype)
+    assert (found.shape, found.dtype) == (shape, dtype)
+    assert not found.any()
+    found.fill_(2)
+    assert (found == 2).all()
+
+
+def test_memory_is_taken_as_it_fills() -> None:
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the system does not say what memory is in use")
+
+    def in_use() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
+
+    before = in_use()
+    found = zeros(1 << 28, dtype=torch.float32)
+    assert in_use() - before < 1 << 27
+    found[: 1 << 27] = 1
+    assert in_use() - before > 1 << 28

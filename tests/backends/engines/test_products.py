@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
+from perilune.backends.engines import products
 from perilune.backends.engines.local import LocalEngine
 from perilune.backends.engines.products import PackedProduct, Product, Products, packed
 from perilune.backends.models import copy_weights, weights_of
@@ -64,6 +65,53 @@ def test_a_row_is_the_same_to_the_bit_beside_any_other(
         assert torch.equal(product(x[start:stop]), whole[start:stop])
 
 
+class Fickle(PackedProduct):
+    """Adds up otherwise where a call has fewer rows than these, or more."""
+
+    least, most = 0, 10_000
+
+    def _multiply(self, x: Tensor) -> Tensor:
+        return super()._multiply(x) + (0.0 if self.least <= x.shape[0] <= self.most else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "rows"),
+    [(0, 10_000, 4), (5, 10_000, 16), (17, 10_000, 64), (64, 64, 64), (0, 40, 64), (4, 70, 4)],
+)
+def test_calls_have_blocks_of_rows_that_are_found_to_agree(
+    least: int, most: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linear, _ = make(48, 96, torch.float32)
+    monkeypatch.setattr(products, "_TRIED", {})
+    product = Fickle(linear)
+    product.least, product.most = least, most
+    product.pack(linear.weight)
+    assert product.rows == rows
+    x = torch.randn(200, 96)
+    whole = product(x)
+    for start, stop in ((0, 1), (3, 7), (10, 42), (100, 200)):
+        assert torch.equal(product(x[start:stop]), whole[start:stop])
+
+
+def test_weights_that_tell_nothing_are_not_gone_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear, product = make(48, 96, torch.float32)
+    monkeypatch.setattr(products, "_TRIED", {})
+    product.pack(torch.zeros_like(linear.weight))
+    assert product.rows == 64
+    assert products._TRIED == {}
+    product.pack(linear.weight)
+    assert product.rows == 4
+
+
+def test_what_is_multiplied_besides_linear_layers_gets_blocks_of_16() -> None:
+    model = Tied().requires_grad_(False)
+    assert Products(model, packed).rows < 16
+    other = Tied().requires_grad_(False)
+    other.experts = nn.Parameter(torch.ones(2, 32, 32), requires_grad=False)
+    assert Products(other, packed).rows == 16
+    assert Products(Tied().requires_grad_(False), lambda name, linear: None).rows == 16
+
+
 class Tied(nn.Module):
     """An embedding with its output layer, and a layer of its own."""
 
@@ -84,24 +132,24 @@ def test_new_weights_reach_every_layer_and_none_is_kept_twice() -> None:
     model, other = Tied().requires_grad_(False), Tied().requires_grad_(False)
     ids = torch.arange(16)
     expected = model(ids), other(ids)
-    products = Products(model, packed)
-    products.settle()
+    found = Products(model, packed)
+    found.settle()
     assert torch.allclose(model(ids), expected[0], atol=1e-5)
     assert model.layer.weight.untyped_storage().nbytes() == 4
     assert {name: weight.shape for name, weight in model.named_parameters()} == {
         name: weight.shape for name, weight in other.named_parameters()
     }
-    copy_weights(model, weights_of(other), products.take)  # type: ignore[arg-type]
-    products.refresh()
+    copy_weights(model, weights_of(other), found.take)  # type: ignore[arg-type]
+    found.refresh()
     assert torch.allclose(model(ids), expected[1], atol=1e-5)
 
 
 def test_a_shape_that_is_wrong_is_refused_for_packed_weights_too() -> None:
     model = Tied().requires_grad_(False)
-    products = Products(model, packed)
+    found = Products(model, packed)
     given = {name: weight.detach() for name, weight in Tied().named_parameters()}
     with pytest.raises(ModelError, match=r"layer\.weight"):
-        copy_weights(model, {**given, "layer.weight": torch.zeros(3)}.items(), products.take)  # type: ignore[arg-type]
+        copy_weights(model, {**given, "layer.weight": torch.zeros(3)}.items(), found.take)  # type: ignore[arg-type]
 
 
 def test_undoing_gives_the_layers_back() -> None:
@@ -109,9 +157,9 @@ def test_undoing_gives_the_layers_back() -> None:
     ids = torch.arange(16)
     expected = model(ids)
     before = model.layer.weight.clone()
-    products = Products(model, packed)
-    assert len(products) == 2
-    products.undo()
+    found = Products(model, packed)
+    assert len(found) == 2
+    found.undo()
     assert torch.equal(model.layer.weight, before)
     assert torch.equal(model(ids), expected)
 
