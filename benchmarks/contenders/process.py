@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -58,8 +59,10 @@ class Contender:
             stderr=self._log,
             text=True,
             env=environment,
+            start_new_session=True,
         )
         self.description = self._read()
+        self._signal(signal.SIGSTOP)
 
     def ask(self, workload: Any) -> dict[str, Any]:
         """The answer to one workload.
@@ -68,13 +71,22 @@ class Contender:
             SystemExit: the contender has failed; with the end of what it wrote.
         """
         # One that has ended is told of by _read: where memory is short, the system ends whom it likes.
+        self._signal(signal.SIGCONT)
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(workload) + "\n")
             self._process.stdin.flush()
-        return self._read()
+        found = self._read()
+        self._signal(signal.SIGSTOP)
+        return found
+
+    def _signal(self, number: int) -> None:
+        """To the process and its own ones: who waits must not work, not even by looking for work."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def close(self) -> None:
         if self._process is not None:
+            self._signal(signal.SIGCONT)
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
             try:

@@ -1,7 +1,7 @@
 """Linear layers in int8: weights by output, activations by row as they come, sums exact in int32.
 
 y = (sum · output's scale) · row's scale + bias. The sums are whole numbers, so a row is the same to the bit whatever
-stands beside it and whichever of oneDNN's two products is used; each layer takes the faster one.
+stands beside it and whichever of oneDNN's products is used; each layer takes the fastest one.
 
 Processors without VNNI add pairs of products in 16 bits, which overflow; there weights have a bit less.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class IntegerProduct:
         self._linear = linear
         self._quantizer = quantizer
         self._levels = weight_levels()
-        self._packs = packing_pays(linear.out_features, linear.in_features)
+        self._form = fastest_form(linear.out_features, linear.in_features)
         self._weights = torch.empty(0)
         self._channels = torch.empty(0)
 
@@ -78,12 +78,12 @@ class IntegerProduct:
         given = weight.detach().float()
         self._channels = given.abs().amax(1).clamp_min(_LEAST) / self._levels
         integers = (given / self._channels[:, None]).round_().to(torch.int8)
-        self._weights = pack_integers(integers) if self._packs else integers
+        self._weights = self._form.prepare(integers)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[…, inputs] to […, outputs], in the type that was given."""
         integers, scales = self._quantizer(x)
-        sums = multiply_packed(integers, self._weights) if self._packs else multiply(integers, self._weights)
+        sums = self._form.multiply(integers, self._weights)
         found = restore(sums, scales, self._channels, self._linear.bias, x.dtype)
         return found.view(*x.shape[:-1], self._linear.out_features)
 
@@ -112,24 +112,27 @@ def integer_products(*, output: bool) -> Callable[[str, nn.Linear], Product | No
 # Exact products.
 
 
-def multiply(x: Tensor, weights: Tensor) -> Tensor:
-    """Sums [rows, outputs] int32 of int8 [rows, inputs] and [outputs, inputs]."""
-    return torch._int_mm(x, weights.t())
+class Form(NamedTuple):
+    """A way to multiply int8 [rows, inputs] by int8 [outputs, inputs], which the weights are prepared for once."""
+
+    prepare: Callable[[Tensor], Tensor]
+    multiply: Callable[[Tensor, Tensor], Tensor]
+    """Sums [rows, outputs], whole numbers in int32 or float32, of activations and prepared weights."""
 
 
-def pack_integers(weights: Tensor) -> Tensor:
-    """Weights [outputs, inputs] as :func:`multiply_packed` takes them."""
-    packed: Tensor = torch.ops.onednn.qlinear_prepack(weights, None)
-    return packed
-
-
-def multiply_packed(x: Tensor, weights: Tensor) -> Tensor:
-    """:func:`multiply` with packed weights; the sums as float32."""
+def _packed_product(x: Tensor, weights: Tensor) -> Tensor:
     outputs = weights.shape[1]
     found: Tensor = torch.ops.onednn.qlinear_pointwise(
         *(x, 1.0, 0, weights, *_neutral(outputs), None, 1.0, 0, torch.float32, "none", [], "")
     )
     return found
+
+
+FORMS = {
+    "as they come": Form(lambda weights: weights, lambda x, weights: torch._int_mm(x, weights.t())),
+    "by inputs": Form(lambda weights: weights.t().contiguous(), torch._int_mm),
+    "packed": Form(lambda weights: torch.ops.onednn.qlinear_prepack(weights, None), _packed_product),
+}
 
 
 @cache
@@ -157,35 +160,39 @@ def weight_levels() -> int:
 
 
 def _exact(levels: int) -> bool:
-    """Whether both products are exact at their extremes, and between."""
+    """Whether all products are exact at their extremes, and between."""
     pattern = torch.arange(32 * 256).view(32, 256)
     signs = torch.stack([torch.ones(256), (-1.0) ** torch.arange(256)]).repeat(16, 1)
     for x in (signs * LEVELS, (pattern * 37 % (2 * LEVELS + 1) - LEVELS).float()):
         for w in (signs * levels, (pattern * 53 % (2 * levels + 1) - levels).float()):
             exact = x.double() @ w.double().t()
             integers, weights = x.to(torch.int8), w.to(torch.int8)
-            found = multiply(integers, weights), multiply_packed(integers, pack_integers(weights))
+            found = [form.multiply(integers, form.prepare(weights)) for form in FORMS.values()]
             if not all(torch.equal(sums.double(), exact) for sums in found):
                 return False
     return True
 
 
 @cache
-def packing_pays(outputs: int, inputs: int) -> bool:
-    """Whether the product of packed weights is the faster one for a layer of this shape; the sums are the same."""
-    x, weights = torch.ones(_ROWS, inputs, dtype=torch.int8), torch.ones(outputs, inputs, dtype=torch.int8)
-    packed = pack_integers(weights)
-    products: tuple[Callable[[], Tensor], ...] = (
-        lambda: multiply(x, weights),
-        lambda: multiply_packed(x, packed),
-    )
-    best = [float("inf"), float("inf")]
+def fastest_form(outputs: int, inputs: int) -> Form:
+    """The fastest one for a layer of this shape; the sums are the same."""
+    # Where oneDNN has no kernel for a form, it takes its reference, a thousand times slower: a few rows tell.
+    few = _seconds(list(FORMS), 16, min(outputs, 64), inputs)
+    found = _seconds([name for name in FORMS if few[name] < 10 * min(few.values())], _ROWS, outputs, inputs)
+    return FORMS[min(found, key=found.__getitem__)]
+
+
+def _seconds(names: Sequence[str], rows: int, outputs: int, inputs: int) -> dict[str, float]:
+    """What products of some forms take, the least of some tries in turn."""
+    x, weights = torch.ones(rows, inputs, dtype=torch.int8), torch.ones(outputs, inputs, dtype=torch.int8)
+    prepared = {name: FORMS[name].prepare(weights) for name in names}
+    best = dict.fromkeys(names, float("inf"))
     for _ in range(6):
-        for number, product in enumerate(products):
+        for name in names:
             start = time.perf_counter()
-            product()
-            best[number] = min(best[number], time.perf_counter() - start)
-    return best[1] < best[0]
+            FORMS[name].multiply(x, prepared[name])
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
 
 
 # To int8 and back.

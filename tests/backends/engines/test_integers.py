@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,7 +15,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from perilune.algorithm.repetition import RepetitionDetector
 from perilune.backends.engines import integers
-from perilune.backends.engines.integers import IntegerProduct, Quantizer, integer_products
+from perilune.backends.engines.integers import (
+    FORMS,
+    Form,
+    IntegerProduct,
+    Quantizer,
+    fastest_form,
+    integer_products,
+)
 from perilune.backends.engines.local import LocalEngine
 from perilune.backends.engines.products import PackedProduct
 from perilune.backends.models import weights_of
@@ -47,9 +55,22 @@ def test_sums_are_exact_at_the_extremes(columns: int) -> None:
     weights = torch.full((32, columns), levels, dtype=torch.int8)
     weights[1], weights[2, ::2] = -levels, -levels
     exact = x.double() @ weights.double().t()
-    assert torch.equal(integers.multiply(x, weights).double(), exact)
-    packed = integers.multiply_packed(x, integers.pack_integers(weights))
-    assert torch.equal(packed, exact.float())
+    for form in FORMS.values():
+        assert torch.equal(form.multiply(x, form.prepare(weights)).double(), exact)
+
+
+def test_a_form_that_the_processor_has_no_kernel_for_is_not_tried_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+
+    def slow(x: Tensor, weights: Tensor) -> Tensor:
+        rows.append(len(x))
+        time.sleep(0.05)
+        return FORMS["as they come"].multiply(x, weights)
+
+    forms = {**FORMS, "packed": Form(FORMS["as they come"].prepare, slow)}
+    monkeypatch.setattr(integers, "FORMS", forms)
+    assert fastest_form.__wrapped__(300, 100) in (forms["as they come"], forms["by inputs"])
+    assert set(rows) == {16}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -88,14 +109,14 @@ def test_values_are_near(outputs: int, inputs: int, bias: bool) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("packs", [False, True])
-def test_a_row_is_the_same_to_the_bit_beside_any_other(dtype: torch.dtype, packs: bool, threads: int) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_a_row_is_the_same_to_the_bit_beside_any_other(dtype: torch.dtype, form: str, threads: int) -> None:
     linear, made = product(576, 1536)
     x = torch.randn(1056, 1536).to(dtype)
     expected = made(x)
-    made._packs = packs
+    made._form = FORMS[form]
     made.pack(linear.weight)
-    # A layer may take either product: both give the same.
+    # A layer may take any form: all give the same.
     assert torch.equal(made(x.clone()), expected)
     for start, stop in ((0, 1), (0, 16), (5, 69), (80, 176), (3, 307)):
         assert torch.equal(made(x[start:stop]), expected[start:stop])
