@@ -70,8 +70,8 @@ class Contender:
         Raises:
             SystemExit: the contender has failed; with the end of what it wrote.
         """
-        # One that has ended is told of by _read: where memory is short, the system ends whom it likes.
         self._signal(signal.SIGCONT)
+        # One that has ended is told of by _read: where memory is short, the system ends whom it likes.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(workload) + "\n")
             self._process.stdin.flush()
@@ -92,7 +92,7 @@ class Contender:
             try:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                self._signal(signal.SIGKILL)
             self._process = None
 
     def _read(self) -> dict[str, Any]:
